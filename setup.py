@@ -1,0 +1,53 @@
+"""For pip users of the library without ROS; a ROS 2 workspace is built by CMakeLists.txt.
+
+Installs `vljepa_ros` only: `training`, `examples` and `tests` are run in place.
+"""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(
+    r'^__version__ = "(.+)"$', (ROOT / "vljepa_ros/__init__.py").read_text(), re.MULTILINE
+).group(1)
+
+
+def shared(folder: str) -> list[tuple[str, list[str]]]:
+    """The files of a folder, to be installed where `vljepa_ros.paths` looks for them."""
+    folders = sorted({p.parent for p in (ROOT / folder).rglob("*") if p.is_file()})
+    return [
+        (
+            f"share/vljepa_ros/{path.relative_to(ROOT)}",
+            [str(p.relative_to(ROOT)) for p in sorted(path.iterdir()) if p.is_file()],
+        )
+        for path in folders
+    ]
+
+
+setup(
+    name="vljepa-ros",
+    version=VERSION,
+    description="VL-JEPA perception: meaning for every frame, words only when it moves",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(
+        include=["vljepa_ros", "vljepa_ros.*"], exclude=["vljepa_ros.ros", "vljepa_ros.ros.*"]
+    ),
+    package_data={"vljepa_ros": ["py.typed"]},
+    data_files=shared("models"),
+    install_requires=[
+        "numpy>=1.26",
+        "opencv-python-headless>=4.8,<5",
+        "pyyaml>=6",
+        "safetensors>=0.5",
+        "tokenizers>=0.22",
+        "torch>=2.6",
+        "transformers>=5.20",
+    ],
+    extras_require={
+        "video": ["av>=12"],
+        "training": ["jsonargparse>=4.30", "matplotlib>=3.8", "tensorboard>=2.15", "tqdm>=4.60"],
+    },
+)
