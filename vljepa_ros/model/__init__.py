@@ -1,0 +1,1 @@
+"""VL-JEPA's four parts: tensors in, tensors out. The only library folder that imports torch."""

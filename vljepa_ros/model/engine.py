@@ -1,0 +1,327 @@
+"""The trained model as the robot uses it: numpy in, numpy out, no gradients.
+
+Visual tokens stay torch tensors on the model's device; callers keep and hand them back unread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vljepa_ros.config import ModelConfig
+from vljepa_ros.model import checkpoint
+from vljepa_ros.model.cache import Cache
+from vljepa_ros.model.device import EngineError, resolve_device, resolve_dtype
+from vljepa_ros.model.preprocessing import normalise, resize_crop_uint8
+from vljepa_ros.model.text import Tokenizer, check_text
+from vljepa_ros.model.vljepa import VLJepa
+from vljepa_ros.paths import PathsError, default_model
+from vljepa_ros.types import EmbeddingE, ImageHWC, LabelScore
+
+Tokens: TypeAlias = Tensor
+"""Visual tokens of the X-encoder: opaque outside the model."""
+Embeddings: TypeAlias = npt.NDArray[np.float32]
+"""(n, E), float32, unit L2 norm."""
+
+DEFAULT_TEMPERATURE = 0.07
+TEXTS_A_BATCH = 64
+CACHED_QUERIES = 256
+CACHED_TEXTS = 4096
+
+__all__ = ["Embeddings", "Engine", "EngineError", "Tokens"]
+
+
+class Engine:
+    """One loaded model. Any thread may call; calls run one after another."""
+
+    def __init__(
+        self,
+        model: VLJepa,
+        tokenizer: Tokenizer,
+        *,
+        sha256: str,
+        device: torch.device,
+        temperature: float = DEFAULT_TEMPERATURE,
+    ) -> None:
+        """`model` must be on `device`; see `load`."""
+        self._model, self._tokenizer = model.eval(), tokenizer
+        self._device, self._sha256, self._temperature = device, sha256, temperature
+        self._lock = threading.RLock()
+        self._queries: Cache[tuple[Tensor, Tensor]] = Cache(CACHED_QUERIES)
+        self._texts: Cache[EmbeddingE] = Cache(CACHED_TEXTS)
+
+    @classmethod
+    def load(
+        cls,
+        model_path: str | Path = "",
+        device: str = "auto",
+        dtype: str = "auto",
+        threads: int = 0,
+        expected_sha256: str = "",
+    ) -> Engine:
+        """Load a checkpoint folder; "" is the package's default model.
+
+        `threads` > 0 sets torch's CPU threads for the whole process.
+
+        Raises:
+            CheckpointError: the folder cannot be used.
+            EngineError: the device or number type cannot be used.
+        """
+        if threads < 0:
+            raise EngineError(f"threads must be 0 (torch's choice) or more, not {threads}")
+        if threads:
+            torch.set_num_threads(threads)
+        chosen = resolve_device(device)
+        folder = _folder(model_path)
+        model, tokenizer = checkpoint.load(
+            folder,
+            device=chosen,
+            dtype=resolve_dtype(dtype, chosen),
+            expected_sha256=expected_sha256 or None,
+        )
+        description = checkpoint.describe(folder)
+        return cls(
+            model,
+            tokenizer,
+            sha256=description.sha256[checkpoint.WEIGHTS],
+            device=chosen,
+            temperature=_temperature(description.meta),
+        )
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model's own config."""
+        return self._model.config
+
+    @property
+    def sha256(self) -> str:
+        """Digest (hex) of model.safetensors."""
+        return self._sha256
+
+    @property
+    def space_id(self) -> str:
+        """Name of the embedding space: only embeddings of equal space_id may be compared."""
+        return f"{self.config.name}:{self.sha256[:16]}:{self.embedding_width}"
+
+    @property
+    def embedding_width(self) -> int:
+        """E."""
+        return self.config.embedding_width
+
+    @property
+    def has_decoder(self) -> bool:
+        """Whether embeddings can be turned into text."""
+        return self._model.y_decoder is not None
+
+    @property
+    def tubelets_are_independent(self) -> bool:
+        """Whether a tubelet's tokens depend on its own frames only, so that they may be kept."""
+        config = self.config.x_encoder
+        return config.frames_per_pass == config.tubelet_frames
+
+    @property
+    def device(self) -> str:
+        """Where the model runs, as torch names it."""
+        return str(self._device)
+
+    @property
+    def dtype(self) -> str:
+        """Number type of the weights."""
+        return str(next(self._model.parameters()).dtype).removeprefix("torch.")
+
+    # --- seeing
+
+    def prepare(self, image_HWC: ImageHWC) -> ImageHWC:
+        """Resize and crop one RGB frame to (crop, crop, 3) uint8: once a frame, on the CPU.
+
+        Raises:
+            ImageError: an image that cannot be prepared.
+        """
+        prepared_TCHW = resize_crop_uint8(image_HWC[None], self.config.x_encoder.crop_px)
+        return np.ascontiguousarray(prepared_TCHW[0].permute(1, 2, 0).numpy())
+
+    def encode_tubelets(self, prepared_BTHWC: ImageHWC) -> Tokens:
+        """Tokens (B, N, D) of B tubelets of `tubelet_frames` prepared frames each.
+
+        Raises:
+            EngineError: this model's tubelets see each other (see `tubelets_are_independent`).
+        """
+        if not self.tubelets_are_independent:
+            raise EngineError(
+                f"model {self.config.name!r} joins frames of several tubelets; use encode_clips"
+            )
+        return self._encode(prepared_BTHWC, self.config.x_encoder.tubelet_frames)[:, 0]
+
+    def encode_clips(self, prepared_BTHWC: ImageHWC) -> Tokens:
+        """Tokens (B, T', N, D) of B clips of `clip_frames` prepared frames each, oldest first."""
+        return self._encode(prepared_BTHWC, self.config.clip_frames)
+
+    def stack_tubelets(self, tubelets_ND: Sequence[Tokens]) -> Tokens:
+        """Tokens (N, D) of a clip's tubelets, oldest first, as one clip's tokens (1, T', N, D)."""
+        return torch.stack(list(tubelets_ND)).unsqueeze(0)
+
+    def _encode(self, prepared_BTHWC: ImageHWC, frames: int) -> Tokens:
+        crop_px = self.config.x_encoder.crop_px
+        expected = (frames, crop_px, crop_px, 3)
+        if prepared_BTHWC.dtype != np.uint8 or prepared_BTHWC.shape[1:] != expected:
+            raise EngineError(
+                f"frames must be uint8 (B, {', '.join(map(str, expected))}), not "
+                f"{prepared_BTHWC.dtype} {prepared_BTHWC.shape}; use prepare"
+            )
+        with self._lock, torch.inference_mode():
+            images_BTHWC = torch.from_numpy(np.array(prepared_BTHWC)).to(self._device)
+            tokens: Tensor = self._model.x_encoder(normalise(images_BTHWC.permute(0, 1, 4, 2, 3)))
+            return tokens
+
+    # --- predicting
+
+    def predict(self, tokens_BTND: Tokens, queries: Sequence[str]) -> Embeddings:
+        """Predicted embeddings (B, E): one query a clip, or one clip with every query.
+
+        Raises:
+            TextError: a query that is empty, too long, or no valid Unicode.
+            EngineError: neither one query a clip nor one clip.
+        """
+        if not queries:
+            return np.empty((0, self.embedding_width), np.float32)
+        if len(tokens_BTND) == 1:
+            tokens_BTND = tokens_BTND.expand(len(queries), -1, -1, -1)
+        if len(tokens_BTND) != len(queries):
+            raise EngineError(f"{len(tokens_BTND)} clips and {len(queries)} queries do not pair")
+        ids_BL, mask_BL = self._query_ids(tuple(queries))
+        with self._lock, torch.inference_mode():
+            return _to_numpy(self._model.predictor(tokens_BTND, ids_BL, mask_BL))
+
+    def check_query(self, query: str) -> None:
+        """Raise TextError if `predict` would refuse this query."""
+        self._query_ids((query,))
+
+    def _query_ids(self, queries: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+        with self._lock:
+            found = self._queries.get(queries)
+            if found is None:
+                limit = self.config.predictor.max_query_tokens
+                ids_BL, mask_BL = self._tokenizer.encode_batch(queries, limit, truncate=False)
+                found = ids_BL.to(self._device), mask_BL.to(self._device)
+                self._queries.put(queries, found)
+            return found
+
+    # --- text
+
+    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+        """Embeddings (n, E) of texts, in their order; known ones come from a cache.
+
+        Raises:
+            TextError: a text that is empty, too long, or no valid Unicode.
+        """
+        with self._lock:
+            for text in texts:
+                check_text(text)
+            known = {text: self._texts.get(text) for text in texts}
+            fresh = [text for text, embedding in known.items() if embedding is None]
+            for start in range(0, len(fresh), TEXTS_A_BATCH):
+                some = fresh[start : start + TEXTS_A_BATCH]
+                for text, embedding_E in zip(some, self._encode_fresh(some), strict=True):
+                    known[text] = embedding_E
+                    self._texts.put(text, embedding_E)
+            rows = [row for text in texts if (row := known[text]) is not None]
+            return np.stack(rows) if rows else np.empty((0, self.embedding_width), np.float32)
+
+    def _encode_fresh(self, texts: Sequence[str], *, truncate: bool = False) -> Embeddings:
+        ids_BL, mask_BL = self._tokenizer.target.encode_batch(
+            texts, self.config.y_encoder.max_tokens, truncate=truncate
+        )
+        with torch.inference_mode():
+            return _to_numpy(
+                self._model.y_encoder(ids_BL.to(self._device), mask_BL.to(self._device))
+            )
+
+    def score_labels(
+        self, embedding_E: EmbeddingE, labels: Sequence[str]
+    ) -> tuple[LabelScore, ...]:
+        """How well each label fits, in the order given: cosine, and softmax over these labels."""
+        if not labels:
+            return ()
+        similarities = self.encode_texts(labels) @ self._checked(embedding_E[None])[0]
+        weights = np.exp((similarities - similarities.max()) / self._temperature)
+        probabilities = weights / weights.sum()
+        return tuple(
+            LabelScore(label, float(s), float(p))
+            for label, s, p in zip(labels, similarities, probabilities, strict=True)
+        )
+
+    def decode(self, embeddings: Embeddings) -> list[str]:
+        """A text for each embedding (n, E); "" where the model has no words (or no Y-decoder)."""
+        embeddings = self._checked(embeddings)
+        decoder = self._model.y_decoder
+        if decoder is None or not len(embeddings):
+            return [""] * len(embeddings)
+        with self._lock, torch.inference_mode():
+            ids_BL = decoder.generate(
+                torch.from_numpy(np.array(embeddings)).to(self._device),
+                eos_id=self._tokenizer.eos_id,
+                pad_id=self._tokenizer.pad_id,
+            )
+        return self._tokenizer.decode(ids_BL)
+
+    def caption_score(self, text: str, embedding_E: EmbeddingE) -> float:
+        """Cosine of a caption's embedding with an embedding; 0 for an empty caption.
+
+        A caption beyond the Y-encoder's length is judged by its beginning.
+        """
+        if not text:
+            return 0.0
+        check_text(text)
+        with self._lock:
+            caption_E = self._encode_fresh([text], truncate=True)[0]
+        return float(caption_E @ self._checked(embedding_E[None])[0])
+
+    def warm_up(self) -> None:
+        """Run every part once, so that the first frame is not the slow one."""
+        crop_px = self.config.x_encoder.crop_px
+        clip = np.zeros((1, self.config.clip_frames, crop_px, crop_px, 3), np.uint8)
+        if self.tubelets_are_independent:
+            self.encode_tubelets(clip[:, : self.config.x_encoder.tubelet_frames])
+        queries = [self.config.scene_query, self.config.caption_query]
+        embeddings = self.predict(self.encode_clips(clip), queries)
+        self.encode_texts(queries)
+        self.decode(embeddings[:1])
+
+    def _checked(self, embeddings: Embeddings) -> Embeddings:
+        embeddings = np.asarray(embeddings, np.float32)
+        if embeddings.ndim != 2 or embeddings.shape[1] != self.embedding_width:
+            raise EngineError(
+                f"embeddings of this model have {self.embedding_width} values, not shape "
+                f"{embeddings.shape}; they must come from space {self.space_id}"
+            )
+        return embeddings
+
+
+def _to_numpy(embeddings_BE: Tensor) -> Embeddings:
+    array: Embeddings = embeddings_BE.float().cpu().numpy()
+    return array
+
+
+def _folder(model_path: str | Path) -> Path:
+    if str(model_path):
+        return Path(model_path).expanduser()
+    try:
+        return default_model()
+    except PathsError as error:
+        raise checkpoint.CheckpointError(str(error)) from error
+
+
+def _temperature(meta: Any) -> float:
+    value = meta.get("temperature", DEFAULT_TEMPERATURE)
+    if not isinstance(value, (int, float)) or not 0.0 < value < float("inf"):
+        raise checkpoint.CheckpointError(
+            f"meta.temperature in config.json is {value!r}; must be > 0"
+        )
+    return float(value)

@@ -1,0 +1,78 @@
+"""Pixels as V-JEPA 2's official video processor makes them, without torchvision.
+
+Two steps, so that a stream does the first once a frame and the second on the model's device:
+`resize_crop_uint8` (uint8 to uint8) and `normalise` (uint8 to float32).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+MAX_ASPECT = 32.0
+"""Long edge over short edge; beyond it, scaling the short edge up would fill the memory."""
+
+
+class ImageError(ValueError):
+    """An image that cannot be prepared; the message says why."""
+
+
+def resized_size(height: int, width: int, crop_px: int) -> tuple[int, int]:
+    """(height, width) after the shortest edge was scaled to int(crop_px * 256 / 224)."""
+    short = int(crop_px * 256 / 224)
+    if width <= height:
+        return int(short * height / width), short
+    return short, int(short * width / height)
+
+
+def resize_crop_uint8(images_THWC: npt.NDArray[np.uint8] | Tensor, crop_px: int) -> Tensor:
+    """RGB images (T, H, W, 3) uint8 to (T, 3, crop_px, crop_px) uint8.
+
+    Antialiased bilinear on the uint8 values, then the centre.
+
+    Raises:
+        ImageError: not uint8 RGB, an empty image, or an aspect beyond `MAX_ASPECT`.
+    """
+    if isinstance(images_THWC, np.ndarray):
+        if images_THWC.dtype != np.uint8:
+            raise ImageError(f"images must be uint8 RGB, not {images_THWC.dtype}")
+        # from_numpy refuses negative strides and warns about read-only memory; images are small.
+        images_THWC = torch.from_numpy(np.array(images_THWC, order="C"))
+    if images_THWC.dtype != torch.uint8 or images_THWC.ndim != 4 or images_THWC.shape[-1] != 3:
+        raise ImageError(
+            f"images must be (T, H, W, 3) uint8 RGB, not {tuple(images_THWC.shape)} "
+            f"{images_THWC.dtype}"
+        )
+    height, width = images_THWC.shape[1:3]
+    if not images_THWC.numel():
+        raise ImageError(f"an image of {height} x {width} pixels has nothing to see")
+    if max(height, width) > MAX_ASPECT * min(height, width):
+        raise ImageError(
+            f"an image of {height} x {width} pixels is longer than {MAX_ASPECT:.0f} times its "
+            "width; crop it first"
+        )
+    size = resized_size(height, width, crop_px)
+    images_TCHW = images_THWC.permute(0, 3, 1, 2)
+    if size != (height, width):
+        images_TCHW = interpolate(images_TCHW, size=size, mode="bilinear", antialias=True)
+    top, left = (size[0] - crop_px) // 2, (size[1] - crop_px) // 2
+    return images_TCHW[..., top : top + crop_px, left : left + crop_px].contiguous()
+
+
+def normalise(images_TCHW: Tensor) -> Tensor:
+    """uint8 (..., 3, H, W) to float32 of ImageNet mean 0 and deviation 1, on the same device."""
+    shape = (3, 1, 1)
+    # Scale folded into mean and deviation, as the official processor does it, to its last bit.
+    mean_C11 = images_TCHW.new_tensor(IMAGENET_MEAN, dtype=torch.float32).view(shape) * 255.0
+    std_C11 = images_TCHW.new_tensor(IMAGENET_STD, dtype=torch.float32).view(shape) * 255.0
+    return images_TCHW.to(torch.float32).sub_(mean_C11).div_(std_C11)
+
+
+def preprocess(images_THWC: npt.NDArray[np.uint8] | Tensor, crop_px: int) -> Tensor:
+    """RGB images (T, H, W, 3) uint8 to the X-encoder's float32 (T, 3, crop_px, crop_px)."""
+    return normalise(resize_crop_uint8(images_THWC, crop_px))
