@@ -1,0 +1,1 @@
+"""Time: frames of a camera become clips, states and events. No ROS."""

@@ -1,0 +1,200 @@
+"""Frames of one camera become semantic states, and events where there is something to say.
+
+The way of a frame: prepared once (resized, cropped) → clip buffer → tokens (each tubelet encoded
+once) → predictor(query) → embedding → segmenter → a state, always, and a decoded caption when the
+meaning moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from vljepa_ros.config import PerceptionConfig, SelectiveConfig
+from vljepa_ros.model.engine import Engine
+from vljepa_ros.stream.clip_buffer import Added, ClipBuffer
+from vljepa_ros.stream.segmenter import Decision, Segmenter
+from vljepa_ros.stream.token_cache import TokenCache
+from vljepa_ros.types import EventReason, Frame, SemanticEvent, SemanticState, Step
+
+
+@dataclass(frozen=True)
+class _Question:
+    query: str
+    labels: tuple[str, ...]
+
+
+class Perceiver:
+    """One camera's stream. `add` and `step` belong to one thread; the rest to any.
+
+    State ids count from 1 and never repeat in the life of this object, whatever resets; pass
+    `last_state_id` to count on where an earlier perceiver of the same camera stopped.
+    """
+
+    def __init__(
+        self, engine: Engine, config: PerceptionConfig, camera: str = "", *, last_state_id: int = 0
+    ) -> None:
+        """
+        Raises:
+            TextError: the configured query or a label cannot be read as text.
+        """
+        self.camera = camera or config.camera
+        self._engine = engine
+        model = engine.config
+        self._buffer = ClipBuffer(
+            model.clip_frames,
+            model.clip_rate_hz,
+            pass_frames=model.x_encoder.frames_per_pass,
+        )
+        self._tokens = TokenCache(engine)
+        self._segmenter = Segmenter(config.selective)
+        self._state_id = last_state_id
+        self._previous_id = last_state_id
+        self._state_since_ns = 0
+        self._reset_asked = False
+        self._latest: Step | None = None
+        self._question = self._checked(config.query or model.caption_query, config.labels)
+        self._next_question: _Question | None = None
+
+    @property
+    def state_id(self) -> int:
+        """Id of the present state; 0 before the first."""
+        return self._state_id
+
+    @property
+    def latest(self) -> Step | None:
+        """The newest step, None before the first and after a reset."""
+        return self._latest
+
+    @property
+    def query(self) -> str:
+        """The query that the next step answers."""
+        return (self._next_question or self._question).query
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that the next step scores."""
+        return (self._next_question or self._question).labels
+
+    @property
+    def frame_counts(self) -> Mapping[Added, int]:
+        """What became of the frames so far."""
+        return self._buffer.counts
+
+    def set_query(self, query: str, labels: Sequence[str] = ()) -> None:
+        """Ask something else from the next step on; it opens a new state (REQUEST).
+
+        Raises:
+            TextError: the query or a label cannot be read as text; the old question stays.
+        """
+        self._next_question = self._checked(query, labels)
+
+    def set_selective(self, config: SelectiveConfig) -> None:
+        """Other thresholds from the next step on; the state goes on."""
+        self._segmenter.config = config
+
+    def reset(self) -> None:
+        """Forget frames and meaning before the next frame; the query and the ids stay."""
+        self._reset_asked = True
+        self._latest = None
+
+    def add(self, frame: Frame) -> Added:
+        """Take a frame without running the model; ignored ones are told and counted."""
+        if self._reset_asked:
+            self._reset_asked = False
+            self._buffer.reset()
+            self._forget(meaning=True)
+        outcome = self._buffer.check(frame.stamp_ns)
+        if outcome.accepted:
+            frame = Frame(frame.stamp_ns, self._engine.prepare(frame.image_HWC), frame.frame_id)
+        outcome = self._buffer.add(frame)
+        if outcome.restarted:
+            # After a silence the same scene is no news; after time ran back everything is.
+            self._forget(meaning=outcome is Added.RESTARTED_BACKWARD)
+        return outcome
+
+    def step(self, frame: Frame) -> Step | None:
+        """Take a frame and run the model on the clip that it ends; None if it was ignored."""
+        return self.perceive() if self.add(frame).accepted else None
+
+    def perceive(self) -> Step | None:
+        """Run the model on the newest clip; None where there is no frame, or nothing new."""
+        clip = self._buffer.clip()
+        if clip is None or self._reset_asked:
+            return None
+        asked, self._next_question = self._next_question, None
+        if asked is not None:
+            self._question = asked
+            self._segmenter.request()
+        elif self._latest is not None and self._latest.state.stamp_ns == clip.stamp_ns:
+            return None
+        question = self._question
+        embedding_E = self._engine.predict(self._tokens.tokens(clip), [question.query])[0]
+        labels = self._engine.score_labels(embedding_E, question.labels)
+        decision = self._segmenter.step(clip.stamp_ns, embedding_E)
+        self._count(decision, clip.stamp_ns)
+        state = SemanticState(
+            stamp_ns=clip.stamp_ns,
+            frame_id=clip.frame_id,
+            camera=self.camera,
+            clip_start_ns=clip.start_ns,
+            query=question.query,
+            embedding_E=embedding_E,
+            labels=labels,
+            state_id=self._state_id,
+            state_since_ns=self._state_since_ns,
+            changed=decision.changed,
+            change_score=decision.score,
+            change_threshold=decision.threshold,
+        )
+        event = None if decision.reason is None else self._event(state, decision.reason)
+        self._latest = Step(state, event)
+        return self._latest
+
+    def caption_now(self) -> tuple[SemanticState, str] | None:
+        """The newest state and its caption, decoded on demand; None before the first."""
+        latest = self._latest
+        if latest is None:
+            return None
+        if latest.event is not None:
+            return latest.state, latest.event.caption
+        return latest.state, self._caption(latest.state)[0]
+
+    def _count(self, decision: Decision, stamp_ns: int) -> None:
+        if decision.changed:
+            self._previous_id = self._state_id
+            self._state_id += 1
+            self._state_since_ns = stamp_ns
+
+    def _event(self, state: SemanticState, reason: EventReason) -> SemanticEvent:
+        caption, caption_score = self._caption(state)
+        return SemanticEvent(
+            stamp_ns=state.stamp_ns,
+            frame_id=state.frame_id,
+            camera=state.camera,
+            state_id=state.state_id,
+            previous_state_id=self._previous_id,
+            reason=reason,
+            query=state.query,
+            caption=caption,
+            caption_score=caption_score,
+            labels=state.labels,
+            embedding_E=state.embedding_E,
+            change_score=state.change_score,
+        )
+
+    def _caption(self, state: SemanticState) -> tuple[str, float]:
+        """Caption and its cosine with the embedding; ("", 0) from a model without Y-decoder."""
+        caption = self._engine.decode(state.embedding_E[None])[0]
+        return caption, self._engine.caption_score(caption, state.embedding_E)
+
+    def _forget(self, *, meaning: bool) -> None:
+        self._tokens.clear()
+        if meaning:
+            self._segmenter.reset()
+            self._latest = None
+
+    def _checked(self, query: str, labels: Sequence[str]) -> _Question:
+        self._engine.check_query(query)
+        self._engine.encode_texts(labels)
+        return _Question(query, tuple(labels))
