@@ -1,0 +1,91 @@
+"""The model at work without DDS: requests that no client could send, and steps that fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rclpy.clock import Clock
+from rclpy.logging import get_logger
+from ros_harness import image, picture, wait_until
+
+from vljepa_ros import msg
+from vljepa_ros.config import ConfigError, PerceptionConfig
+from vljepa_ros.ros.health import CameraMeter
+from vljepa_ros.ros.perception import Perception
+from vljepa_ros.ros.requests import RequestError
+
+STAMP_NS = 1_700_000_000_000_000_000
+
+
+class Stage:
+    """A perception and what it published."""
+
+    def __init__(self, model: Path) -> None:
+        self.states: list[msg.SemanticState] = []
+        self.meter = CameraMeter()
+        self.perception = Perception(
+            PerceptionConfig(model_path=str(model)),
+            {"eye": 41},
+            publish=lambda camera, state, event: self.states.append(state),
+            clock=Clock(),
+            log=get_logger("stage"),
+        )
+        self.perception.restart({"eye": self.meter})
+
+    def show(self, stamp_ns: int) -> None:
+        self.perception.offer("eye", image(picture(), stamp_ns))
+        self.perception.worker.call(lambda: None)
+        self.perception.worker.call(lambda: None)
+
+
+@pytest.fixture
+def stage(tiny_model: Path) -> Iterator[Stage]:
+    stage = Stage(tiny_model)
+    yield stage
+    stage.perception.close()
+
+
+@pytest.mark.parametrize("text", ["", "\x00", "why\x00not", "\ud800", "why" * 4000])
+def test_texts_that_no_message_can_carry_are_refused_too(stage: Stage, text: str) -> None:
+    for query, labels in ((text, ()), ("why", (text,))):
+        with pytest.raises(RequestError) as caught:
+            stage.perception.set_query(["eye"], query, labels)
+        assert caught.value.error_code == msg.Status.INVALID_REQUEST
+
+
+def test_ids_go_on_and_the_described_state_is_the_published_one(stage: Stage) -> None:
+    with pytest.raises(RequestError) as caught:
+        stage.perception.describe("eye")
+    assert caught.value.error_code == msg.Status.NO_STATE
+    stage.show(STAMP_NS)
+    assert stage.states[0].state_id == 42
+    assert stage.perception.describe("eye")[0] is stage.states[0]
+    assert stage.perception.state_ids() == {"eye": 42}
+
+
+def test_a_step_that_fails_is_counted_and_the_next_one_works(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_memory(*_: object) -> None:
+        raise RuntimeError("CUDA out of memory")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(stage.perception.engine, "predict", out_of_memory)
+        stage.show(STAMP_NS)
+        wait_until(lambda: stage.meter.count("model") == 1, "the failure")
+    stage.show(STAMP_NS + 1)
+    assert len(stage.states) == 1
+
+
+def test_texts_of_the_configuration_are_checked(tiny_model: Path) -> None:
+    config = PerceptionConfig(model_path=str(tiny_model), labels=("\ud800",))
+    with pytest.raises(ConfigError, match="surrogate"):
+        Perception(
+            config,
+            {"eye": 0},
+            publish=lambda camera, state, event: None,
+            clock=Clock(),
+            log=get_logger("stage"),
+        )

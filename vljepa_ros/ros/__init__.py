@@ -1,0 +1,1 @@
+"""The only folder that speaks ROS: nodes, parameters, and messages to nouns and back."""

@@ -1,0 +1,1 @@
+"""The running node measured against its bare model: `python -m vljepa_ros.ros.bench`."""

@@ -1,0 +1,259 @@
+"""ROS messages to the package's nouns and back: the only place that builds messages.
+
+rclpy checks no field types by default: a numpy number in a float field aborts the process or
+silently becomes 0. So every number is cast here, and every text is made one that DDS can carry.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+from builtin_interfaces.msg import Duration, Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from sensor_msgs.msg import CompressedImage, Image, TimeReference
+from std_msgs.msg import Header
+
+from vljepa_ros import msg
+from vljepa_ros.config import ModelConfig
+from vljepa_ros.ros.health import Health, Level
+from vljepa_ros.ros.images import Data, Fault, FrameError, rgb_from_compressed, rgb_from_raw
+from vljepa_ros.types import EmbeddingE, Frame, ImageHWC, LabelScore, SemanticEvent, SemanticState
+
+NS_PER_S = 1_000_000_000
+_MAX_SECONDS = 2**31 - 1
+
+# --- from ROS ----------------------------------------------------------------------------------
+
+
+def stamp_ns(stamp: Time) -> int:
+    """Nanoseconds of a stamp.
+
+    Raises:
+        FrameError: nanosec ≥ 1e9 or a time before 1970, so the order of frames is unknown.
+    """
+    if stamp.nanosec >= NS_PER_S or stamp.sec < 0:
+        raise FrameError(
+            Fault.STAMP,
+            f"stamp {stamp.sec} s + {stamp.nanosec} ns is no time: nanosec must be below 1e9 and "
+            "sec not negative; the camera driver must stamp its images",
+        )
+    return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)
+
+
+def frame_from_message(message: Image | CompressedImage) -> Frame:
+    """The frame that a camera sent; its stamp and frame_id are the camera's own.
+
+    Raises:
+        FrameError: the image or its stamp cannot be used.
+    """
+    when_ns = stamp_ns(message.header.stamp)
+    if isinstance(message, CompressedImage):
+        image_HWC = rgb_from_compressed(format_=message.format, data=message.data)
+    else:
+        image_HWC = rgb_from_raw(
+            height=message.height,
+            width=message.width,
+            encoding=message.encoding,
+            is_bigendian=bool(message.is_bigendian),
+            step=message.step,
+            data=message.data,
+        )
+    return Frame(when_ns, image_HWC, message.header.frame_id)
+
+
+def embedding_from_message(message: msg.Embedding) -> EmbeddingE:
+    """Embedding (E,) of a message; its space is the caller's to compare."""
+    return np.frombuffer(message.data, np.float32)
+
+
+# --- to ROS: numbers, times, texts -------------------------------------------------------------
+
+
+def time_message(when_ns: int) -> Time:
+    seconds, nanoseconds = divmod(int(when_ns), NS_PER_S)
+    return Time(sec=_within_int32(seconds), nanosec=nanoseconds)
+
+
+def duration_message(length_ns: int) -> Duration:
+    """A length of time, negative ones too: the stamp of a clock that runs ahead."""
+    seconds, nanoseconds = divmod(int(length_ns), NS_PER_S)
+    return Duration(sec=_within_int32(seconds), nanosec=nanoseconds)
+
+
+def header_message(when_ns: int, frame_id: str = "") -> Header:
+    return Header(stamp=time_message(when_ns), frame_id=text_field(frame_id))
+
+
+def text_field(text: str) -> str:
+    """The text as DDS can carry it: NUL would end it, a lone surrogate would abort the publish."""
+    return str(text).replace("\x00", "�").encode("utf-8", "replace").decode("utf-8")
+
+
+def _within_int32(seconds: int) -> int:
+    return max(-_MAX_SECONDS - 1, min(_MAX_SECONDS, seconds))
+
+
+# --- to ROS: perception ------------------------------------------------------------------------
+
+
+def embedding_message(embedding_E: EmbeddingE, space_id: str) -> msg.Embedding:
+    values = array("f", np.ascontiguousarray(embedding_E, np.float32).tobytes())
+    return msg.Embedding(space_id=space_id, data=values)
+
+
+def label_messages(labels: Sequence[LabelScore]) -> list[msg.LabelScore]:
+    return [
+        msg.LabelScore(
+            label=text_field(score.label),
+            similarity=float(score.similarity),
+            probability=float(score.probability),
+        )
+        for score in labels
+    ]
+
+
+def state_message(
+    state: SemanticState, *, space_id: str, dropped_frames: int, now_ns: int
+) -> msg.SemanticState:
+    """`now_ns`: ROS time of publishing; latency is its distance from the stamp."""
+    return msg.SemanticState(
+        header=header_message(state.stamp_ns, state.frame_id),
+        camera=text_field(state.camera),
+        clip_start=time_message(state.clip_start_ns),
+        query=text_field(state.query),
+        embedding=embedding_message(state.embedding_E, space_id),
+        labels=label_messages(state.labels),
+        state_id=int(state.state_id),
+        state_since=time_message(state.state_since_ns),
+        changed=bool(state.changed),
+        change_score=float(state.change_score),
+        change_threshold=float(state.change_threshold),
+        dropped_frames=int(dropped_frames),
+        latency=duration_message(now_ns - state.stamp_ns),
+    )
+
+
+def event_message(event: SemanticEvent, *, space_id: str, now_ns: int) -> msg.SemanticEvent:
+    return msg.SemanticEvent(
+        header=header_message(event.stamp_ns, event.frame_id),
+        camera=text_field(event.camera),
+        state_id=int(event.state_id),
+        previous_state_id=int(event.previous_state_id),
+        reason=int(event.reason),
+        query=text_field(event.query),
+        caption=text_field(event.caption),
+        caption_score=float(event.caption_score),
+        labels=label_messages(event.labels),
+        embedding=embedding_message(event.embedding_E, space_id),
+        change_score=float(event.change_score),
+        latency=duration_message(now_ns - event.stamp_ns),
+    )
+
+
+def info_message(
+    model: ModelConfig, *, space_id: str, sha256: str, has_decoder: bool, now_ns: int
+) -> msg.EmbeddingInfo:
+    return msg.EmbeddingInfo(
+        header=header_message(now_ns),
+        space_id=space_id,
+        model_name=text_field(model.name),
+        model_sha256=sha256,
+        dim=int(model.embedding_width),
+        normalized=True,
+        metric="cosine",
+        clip_frames=int(model.clip_frames),
+        clip_seconds=float((model.clip_frames - 1) / model.clip_rate_hz),
+        action_types=[text_field(name) for name in model.action_types],
+        has_decoder=bool(has_decoder),
+    )
+
+
+def status_message(error_code: int = msg.Status.OK, error_msg: str = "") -> msg.Status:
+    return msg.Status(
+        success=error_code == msg.Status.OK,
+        error_code=int(error_code),
+        error_msg=text_field(error_msg),
+    )
+
+
+_LEVELS = {
+    Level.OK: DiagnosticStatus.OK,
+    Level.WARN: DiagnosticStatus.WARN,
+    Level.ERROR: DiagnosticStatus.ERROR,
+    Level.STALE: DiagnosticStatus.STALE,
+}
+
+
+def diagnostics_message(
+    healths: Mapping[str, Health], *, hardware_id: str, now_ns: int
+) -> DiagnosticArray:
+    """One DiagnosticStatus per name, its figures as text."""
+    return DiagnosticArray(
+        header=header_message(now_ns),
+        status=[
+            DiagnosticStatus(
+                level=_LEVELS[health.level],
+                name=name,
+                message=text_field(health.message),
+                hardware_id=hardware_id,
+                values=[
+                    KeyValue(key=key, value=text_field(value))
+                    for key, value in health.values.items()
+                ],
+            )
+            for name, health in healths.items()
+        ],
+    )
+
+
+# --- to ROS: images ----------------------------------------------------------------------------
+
+
+def image_message(
+    image_HWC: ImageHWC, *, when_ns: int, frame_id: str, encoding: str = "rgb8"
+) -> Image:
+    """An RGB image as sensor_msgs/Image in rgb8, bgr8 or mono8."""
+    conversion = {"rgb8": None, "bgr8": cv2.COLOR_RGB2BGR, "mono8": cv2.COLOR_RGB2GRAY}[encoding]
+    pixels = image_HWC if conversion is None else cv2.cvtColor(image_HWC, conversion)
+    height, width = pixels.shape[:2]
+    return Image(
+        header=header_message(when_ns, frame_id),
+        height=int(height),
+        width=int(width),
+        encoding=encoding,
+        is_bigendian=0,
+        step=int(pixels.nbytes // height),
+        data=_byte_array(np.ascontiguousarray(pixels).data.cast("B")),
+    )
+
+
+def compressed_message(
+    image_HWC: ImageHWC, *, when_ns: int, frame_id: str, quality: int
+) -> CompressedImage:
+    """An RGB image as JPEG, in the format that image_transport writes."""
+    bgr_HWC = cv2.cvtColor(image_HWC, cv2.COLOR_RGB2BGR)
+    _, jpeg = cv2.imencode(".jpg", bgr_HWC, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
+    return CompressedImage(
+        header=header_message(when_ns, frame_id),
+        format="rgb8; jpeg compressed bgr8",
+        data=_byte_array(jpeg.tobytes()),
+    )
+
+
+def time_reference_message(*, when_ns: int, recording_ns: int, frame_id: str) -> TimeReference:
+    """Which moment of a recording was published at `when_ns`."""
+    return TimeReference(
+        header=header_message(when_ns, frame_id),
+        time_ref=time_message(recording_ns),
+        source="recording",
+    )
+
+
+def _byte_array(data: Data) -> array[int]:
+    """uint8[] the fast way: a numpy array or bytes in the field cost hundreds of times as much."""
+    filled = array("B")
+    filled.frombytes(data)
+    return filled

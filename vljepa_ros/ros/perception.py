@@ -1,0 +1,271 @@
+"""The loaded model at work: what the node `perception` has between configure and cleanup.
+
+Imports torch, so the node imports this file only when it configures.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from rclpy.clock import Clock
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from vljepa_ros import msg
+from vljepa_ros.config import ConfigError, PerceptionConfig
+from vljepa_ros.model.checkpoint import CheckpointError
+from vljepa_ros.model.engine import Engine, EngineError
+from vljepa_ros.model.preprocessing import ImageError
+from vljepa_ros.model.text import TextError
+from vljepa_ros.ros import conversions
+from vljepa_ros.ros.camera_input import ImageMessage
+from vljepa_ros.ros.health import RECENT_S, CameraMeter
+from vljepa_ros.ros.images import Fault, FrameError
+from vljepa_ros.ros.requests import RequestError
+from vljepa_ros.ros.worker import Worker
+from vljepa_ros.stream.clip_buffer import Added
+from vljepa_ros.stream.perceiver import Perceiver
+from vljepa_ros.types import Frame, Step
+
+MAX_LABELS = 1000
+FUTURE_NS = 1_000_000_000
+"""A stamp so far ahead of ROS time is no matter of latency: two clocks disagree."""
+
+Publish = Callable[[str, msg.SemanticState, "msg.SemanticEvent | None"], None]
+
+_IGNORED = {
+    Added.UNSTAMPED: "image without a stamp (0): the camera driver must stamp its images",
+    Added.REPEATED: "image with the stamp of the one before: the camera sent it twice",
+    Added.LATE: "image older than the one before: it came too late to matter",
+}
+
+
+@dataclass
+class _Stream:
+    """One camera's way from image to state. Belongs to the worker's thread."""
+
+    perceiver: Perceiver
+    meter: CameraMeter = field(default_factory=CameraMeter)
+    newest: msg.SemanticState | None = None
+    image_format: str = ""
+    said_s: dict[str, float] = field(default_factory=dict)
+
+
+class Perception:
+    """Engine, worker and one perceiver for each camera."""
+
+    def __init__(
+        self,
+        config: PerceptionConfig,
+        last_state_ids: Mapping[str, int],
+        *,
+        publish: Publish,
+        clock: Clock,
+        log: RcutilsLogger,
+    ) -> None:
+        """Load the model and warm it up, on the thread that will run it.
+
+        Args:
+            last_state_ids: for each camera, the id its states count on from.
+            publish: called on the worker's thread with every state, and its event if any.
+
+        Raises:
+            ConfigError: the model, device, query or labels cannot be used.
+        """
+        self._publish = publish
+        self._clock = clock
+        self._log = log
+        try:
+            self.engine = Engine.load(
+                config.model_path,
+                device=config.device,
+                dtype=config.dtype,
+                threads=config.threads,
+                expected_sha256=config.model_sha256,
+            )
+            self._streams = {
+                camera: _Stream(Perceiver(self.engine, config, camera, last_state_id=last_id))
+                for camera, last_id in last_state_ids.items()
+            }
+        except (CheckpointError, EngineError, TextError, OSError) as error:
+            raise ConfigError(str(error)) from error
+        self.worker: Worker[ImageMessage] = Worker(self._step, self._failed)
+        self.worker.limit_rate(config.rate_hz)
+        self.worker.start()
+        try:
+            self.worker.call(self.engine.warm_up)
+        except Exception:
+            self.worker.stop()
+            raise
+
+    # --- from the executor's thread ------------------------------------------------------------
+
+    def restart(self, meters: Mapping[str, CameraMeter]) -> None:
+        """Begin anew, as after activation: no past, counts from 0, the ids go on."""
+        for camera, meter in meters.items():
+            self._streams[camera].meter = meter
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past of every camera, because time jumped."""
+        self._forget_frames()
+        for stream in self._streams.values():
+            stream.perceiver.reset()
+
+    def offer(self, camera: str, message: ImageMessage) -> None:
+        """Store a camera's newest image; it is perceived as soon as the model is free."""
+        if self.worker.offer(camera, message):
+            self._streams[camera].meter.dropped()
+
+    def drain(self) -> None:
+        """Return when the step under way has ended, with nothing waiting."""
+        self._forget_frames()
+        self.worker.call(lambda: None)
+
+    def _forget_frames(self) -> None:
+        for camera in self.worker.forget_frames():
+            self._streams[camera].meter.dropped()
+
+    def reconfigure(self, config: PerceptionConfig) -> None:
+        """Take over the settings that may change at run time."""
+        self.worker.limit_rate(config.rate_hz)
+        for stream in self._streams.values():
+            stream.perceiver.set_selective(config.selective)
+
+    def state_ids(self) -> dict[str, int]:
+        return {camera: stream.perceiver.state_id for camera, stream in self._streams.items()}
+
+    def close(self) -> None:
+        self.worker.stop()
+        if self.engine.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+    def device_memory_mb(self) -> float:
+        """What torch holds on the GPU [MB]; 0 on a CPU."""
+        on_gpu = self.engine.device.startswith("cuda")
+        return torch.cuda.memory_allocated(self.engine.device) / 1e6 if on_gpu else 0.0
+
+    def info(self) -> msg.EmbeddingInfo:
+        """What readers of the embeddings must know."""
+        return conversions.info_message(
+            self.engine.config,
+            space_id=self.engine.space_id,
+            sha256=self.engine.sha256,
+            has_decoder=self.engine.has_decoder,
+            now_ns=self._clock.now().nanoseconds,
+        )
+
+    # --- requests: run on the worker's thread --------------------------------------------------
+
+    def set_query(self, cameras: Sequence[str], query: str, labels: Sequence[str]) -> None:
+        """Ask something else of these cameras.
+
+        Raises:
+            RequestError: a query or label that is no usable text, or too many labels.
+        """
+        if len(labels) > MAX_LABELS:
+            raise RequestError(
+                msg.Status.TOO_MANY, f"{len(labels)} labels; at most {MAX_LABELS} can be scored"
+            )
+        try:
+            for camera in cameras:
+                self._streams[camera].perceiver.set_query(query, labels)
+        except TextError as error:
+            raise RequestError(msg.Status.INVALID_REQUEST, f"query or label: {error}") from error
+
+    def describe(self, camera: str) -> tuple[msg.SemanticState, str]:
+        """The newest state as it was published, and its caption.
+
+        Raises:
+            RequestError: there is no state yet.
+        """
+        stream = self._streams[camera]
+        described = stream.perceiver.caption_now()
+        if described is None or stream.newest is None:
+            raise RequestError(
+                msg.Status.NO_STATE,
+                f"camera {camera!r} has no state yet: no usable image came since activation",
+            )
+        return stream.newest, described[1]
+
+    # --- steps: run on the worker's thread -----------------------------------------------------
+
+    def _step(self, camera: str, message: ImageMessage) -> None:
+        stream = self._streams[camera]
+        try:
+            frame = conversions.frame_from_message(message)
+            self._note_format(camera, stream, message, frame)
+            outcome = stream.perceiver.add(frame)
+        except FrameError as error:
+            self._refuse(camera, stream, error.fault.value, str(error))
+            return
+        except ImageError as error:
+            self._refuse(camera, stream, Fault.SIZE.value, str(error))
+            return
+        self._note_stamp(camera, stream, frame, outcome)
+        step = stream.perceiver.perceive() if outcome.accepted else None
+        if step is not None:
+            self._publish_step(camera, stream, step)
+        elif outcome.accepted:
+            stream.meter.ignored("reset", "image given up: time jumped while it was looked at")
+
+    def _publish_step(self, camera: str, stream: _Stream, step: Step) -> None:
+        space_id = self.engine.space_id
+        now_ns = self._clock.now().nanoseconds
+        state = conversions.state_message(
+            step.state,
+            space_id=space_id,
+            dropped_frames=stream.meter.dropped_frames,
+            now_ns=now_ns,
+        )
+        event = None
+        if step.event is not None:
+            event = conversions.event_message(step.event, space_id=space_id, now_ns=now_ns)
+        stream.newest = state
+        self._publish(camera, state, event)
+        stream.meter.published(latency_ns=now_ns - step.state.stamp_ns, event=event is not None)
+
+    def _failed(self, camera: str, error: Exception) -> None:
+        self._refuse(camera, self._streams[camera], "model", f"perceiving failed: {error!r}")
+
+    def _refuse(self, camera: str, stream: _Stream, fault: str, error: str) -> None:
+        stream.meter.refused(fault, error)
+        self._say(stream, fault, f"camera {camera}: {error} ({stream.meter.count(fault)} times)")
+
+    def _note_format(
+        self, camera: str, stream: _Stream, message: ImageMessage, frame: Frame
+    ) -> None:
+        height, width = frame.image_HWC.shape[:2]
+        encoding = getattr(message, "encoding", None) or getattr(message, "format", "")
+        image_format = f"{width}x{height} {encoding}"
+        if stream.image_format not in ("", image_format):
+            stream.meter.noted("changes of format")
+            self._log.info(f"camera {camera}: now {image_format}, before {stream.image_format}")
+        stream.image_format = image_format
+
+    def _note_stamp(self, camera: str, stream: _Stream, frame: Frame, outcome: Added) -> None:
+        meter = stream.meter
+        if outcome in _IGNORED:
+            meter.ignored(outcome.value, _IGNORED[outcome])
+            self._say(stream, outcome.value, f"camera {camera}: {_IGNORED[outcome]}")
+        elif outcome.restarted:
+            meter.noted(f"stamps {outcome.value}")
+            self._say(stream, outcome.value, f"camera {camera}: stamps {outcome.value}, clip reset")
+        ahead_ns = frame.stamp_ns - self._clock.now().nanoseconds
+        if ahead_ns > FUTURE_NS:
+            meter.noted("stamps in the future")
+            self._say(
+                stream,
+                "future",
+                f"camera {camera}: a stamp lies {ahead_ns / 1e9:.1f} s in the future; synchronise "
+                "the clocks of camera and robot, or set use_sim_time on both sides",
+            )
+
+    def _say(self, stream: _Stream, what: str, sentence: str) -> None:
+        """Warn, but of each kind at most once in a while: a broken camera says it every frame."""
+        now_s = time.monotonic()
+        if now_s - stream.said_s.get(what, -RECENT_S) >= RECENT_S:
+            stream.said_s[what] = now_s
+            self._log.warning(sentence)

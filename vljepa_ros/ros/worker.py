@@ -1,0 +1,161 @@
+"""One thread that runs the model: on the newest frame of each camera, and on requests in between.
+
+Whoever offers a frame never waits. A frame that arrives while an older one of its camera still
+waits takes its place, so the age of what is perceived is bounded by the step under way plus its
+own. Between two frames at most one request runs, so requests delay perception by one batch each.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+F = TypeVar("F")
+R = TypeVar("R")
+
+MAX_REQUESTS = 128
+
+
+class Stopped(RuntimeError):
+    """The worker ended before it came to the request."""
+
+
+class Worker(Generic[F]):
+    """Runs `step(camera, frame)` on its own thread; `F` is whatever a frame is to the step."""
+
+    def __init__(
+        self,
+        step: Callable[[str, F], None],
+        failed: Callable[[str, Exception], None],
+        *,
+        max_requests: int = MAX_REQUESTS,
+    ) -> None:
+        """
+        Args:
+            step: one step of perception; runs on the worker's thread.
+            failed: told of a step that raised; the worker goes on with the next frame.
+            max_requests: requests that may wait; more are refused.
+        """
+        self._step = step
+        self._failed = failed
+        self._changed = threading.Condition()
+        self._frames: dict[str, F] = {}  # at most one a camera; the longest waiting first
+        self._requests: queue.Queue[tuple[Future[Any], Callable[[], Any]]] = queue.Queue(
+            max_requests
+        )
+        self._period_s = 0.0
+        self._next_step_s = 0.0
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="perception_worker", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """End the thread after what it is at; requests that still wait fail with Stopped."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        self._refuse_waiting()
+
+    def limit_rate(self, rate_hz: float) -> None:
+        """At most so many steps a second; 0 = no limit."""
+        with self._changed:
+            self._period_s = 1.0 / rate_hz if rate_hz > 0 else 0.0
+            self._next_step_s = 0.0
+            self._changed.notify_all()
+
+    def offer(self, camera: str, frame: F) -> bool:
+        """Leave a frame; True when an older one of this camera had to give way."""
+        with self._changed:
+            replaced = camera in self._frames
+            self._frames[camera] = frame
+            self._changed.notify_all()
+        return replaced
+
+    def forget_frames(self) -> list[str]:
+        """Drop the frames that wait; returns their cameras."""
+        with self._changed:
+            cameras = list(self._frames)
+            self._frames.clear()
+        return cameras
+
+    def ask(self, request: Callable[[], R]) -> Future[R] | None:
+        """Run `request` on the worker's thread; None when too many requests wait already."""
+        future: Future[R] = Future()
+        with self._changed:
+            if self._stopping:
+                future.set_exception(Stopped("the worker has ended"))
+                return future
+            try:
+                self._requests.put_nowait((future, request))
+            except queue.Full:
+                return None
+            self._changed.notify_all()
+        return future
+
+    def call(self, request: Callable[[], R]) -> R:
+        """Run `request` on the worker's thread and wait for what it returns or raises."""
+        while (future := self.ask(request)) is None:
+            time.sleep(0.01)
+        return future.result()
+
+    # --- the worker's thread -------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while self._wait_for_work():
+            self._answer_one_request()
+            self._step_one_frame()
+
+    def _wait_for_work(self) -> bool:
+        """True when there is something to do, False to end."""
+        with self._changed:
+            while not self._stopping:
+                if not self._requests.empty():
+                    return True
+                wait_s = None
+                if self._frames:
+                    wait_s = self._next_step_s - time.monotonic()
+                    if wait_s <= 0.0:
+                        return True
+                self._changed.wait(wait_s)
+        return False
+
+    def _answer_one_request(self) -> None:
+        try:
+            future, request = self._requests.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            future.set_result(request())
+        except Exception as error:  # noqa: BLE001 - handed to the one who asked
+            future.set_exception(error)
+
+    def _step_one_frame(self) -> None:
+        now_s = time.monotonic()
+        with self._changed:
+            if not self._frames or now_s < self._next_step_s:
+                return
+            camera = next(iter(self._frames))
+            frame = self._frames.pop(camera)
+            # Kept in step with the period, so that a limit of 5 Hz does not become 4.6.
+            on_time = now_s - self._next_step_s < self._period_s
+            self._next_step_s = (self._next_step_s if on_time else now_s) + self._period_s
+        try:
+            self._step(camera, frame)
+        except Exception as error:  # noqa: BLE001 - reported; one bad step must not end perception
+            self._failed(camera, error)
+
+    def _refuse_waiting(self) -> None:
+        while True:
+            try:
+                future, _ = self._requests.get_nowait()
+            except queue.Empty:
+                return
+            future.set_exception(Stopped("the worker has ended"))
