@@ -1,0 +1,1 @@
+"""Training and evaluation of VL-JEPA, run in place (`python -m training.train …`); never ROS."""

@@ -1,0 +1,1 @@
+"""The simulated world: a robot tabletop with its truth, pictures, language and questions."""
