@@ -1,0 +1,75 @@
+"""A run that was cut off continues exactly, and a loss that is no number stops it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from training.fit import FitConfig, NonFiniteLossError, fit
+
+
+class Batches(Dataset[dict[str, Tensor]]):
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(step)
+        return {"x": torch.randn(8, 3, generator=generator)}
+
+
+class Line:
+    """Learns x → sum(x); stops by itself after `dies_at` losses."""
+
+    def __init__(self, dies_at: int | None = None, poison: bool = False) -> None:
+        torch.manual_seed(0)
+        self._net = nn.Linear(3, 1)
+        self._left = dies_at
+        self._poison = poison
+
+    def module(self) -> nn.Module:
+        return self._net
+
+    def parts(self) -> list[tuple[nn.Module, float]]:
+        return [(self._net, 1.0)]
+
+    def batches(self) -> Dataset[dict[str, Tensor]]:
+        return Batches()
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        if self._left is not None:
+            self._left -= 1
+            if self._left < 0:
+                raise KeyboardInterrupt
+        wanted = batch["x"].sum(dim=1, keepdim=True)
+        loss = (self._net(batch["x"]).float() - wanted).square().mean()
+        return loss * (float("nan") if self._poison else 1.0), {}
+
+    def evaluate(self) -> dict[str, float]:
+        return {}
+
+
+CONFIG = FitConfig(steps=12, warmup_steps=2, lr=0.05, workers=0, threads=1, save_every_s=0.0)
+
+
+def train(out: Path, **kwargs: int) -> list[Tensor]:
+    line = Line(**kwargs)
+    fit(line, CONFIG, out, say=lambda _: None)
+    return [p.detach().clone() for p in line.module().parameters()]
+
+
+def test_resumed_equals_unbroken(tmp_path: Path) -> None:
+    unbroken = train(tmp_path / "a")
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "b", dies_at=7)
+    resumed = train(tmp_path / "b")
+    assert all(torch.equal(x, y) for x, y in zip(unbroken, resumed, strict=True))
+
+
+def test_a_finished_run_is_loaded_not_trained(tmp_path: Path) -> None:
+    trained = train(tmp_path)
+    again = train(tmp_path, dies_at=0)
+    assert all(torch.equal(x, y) for x, y in zip(trained, again, strict=True))
+
+
+def test_nan_stops_the_run(tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteLossError, match="learning rate"):
+        fit(Line(poison=True), CONFIG, tmp_path, say=lambda _: None)

@@ -1,0 +1,102 @@
+"""The whole chain at toy size: streams, five runs, a checkpoint that the robot's engine loads."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from training import train
+from training.evaluate.tabletop import evaluate
+from training.runs import Recipe, tabletop_tiny
+from training.tabletop.tasks import TaskMix
+from vljepa_ros.config import ConfigError
+from vljepa_ros.model.engine import Engine
+
+EXPECTED_SCORES = {
+    "world_version",
+    "action_caption_r1_of_100",
+    "action_caption_r1_of_100_blind",
+    "action_caption_r1_of_100_random",
+    "scene_caption_r1_of_100",
+    "scene_caption_r1_of_100_blind",
+    "scene_caption_r1_of_100_random",
+    "action_accuracy",
+    "action_accuracy_blind",
+    "caption_match",
+    "caption_match_blind",
+    "bank_match",
+    "selective_gain_busy",
+    "selective_gain_calm",
+    "decodes_per_event_busy",
+    "decodes_per_event_calm",
+    "uniform_decodes_per_event_busy",
+    "uniform_decodes_per_event_calm",
+}
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> train.Chain:
+    folder = tmp_path_factory.mktemp("chain")
+    recipe = tabletop_tiny()
+    data = dataclasses.replace(recipe.data, cache=str(folder / "cache"))
+    chain = train.Chain(dataclasses.replace(recipe, data=data), folder / "runs")
+    chain.run()
+    chain.export(folder / "checkpoint")
+    return chain
+
+
+@pytest.mark.slow
+def test_exported_checkpoint_runs_in_the_engine(chain: train.Chain) -> None:
+    engine = Engine.load(chain.out.parent / "checkpoint")
+    crop = engine.config.x_encoder.crop_px
+    clip = np.zeros((1, engine.config.clip_frames, crop, crop, 3), np.uint8)
+    embedding = engine.predict(engine.encode_clips(clip), [engine.config.caption_query])
+    assert np.isclose(np.linalg.norm(embedding), 1.0, atol=1e-5)
+    assert engine.has_decoder and isinstance(engine.decode(embedding)[0], str)
+
+
+@pytest.mark.slow
+def test_x_encoder_of_the_checkpoint_is_the_trained_one(chain: train.Chain) -> None:
+    torch.manual_seed(chain.recipe.x_encoder.fit.seed)
+    untrained = train.VLJepa(chain.recipe.model).state_dict()
+    trained = chain.model.state_dict()
+    for part in ("x_encoder.", "y_encoder.", "predictor.", "y_decoder."):
+        changed = [n for n in trained if n.startswith(part) and not trained[n].equal(untrained[n])]
+        assert changed, f"{part} did not learn"
+
+
+@pytest.mark.slow
+def test_a_finished_chain_is_not_trained_again(chain: train.Chain) -> None:
+    before = {name: value.clone() for name, value in chain.model.state_dict().items()}
+    again = train.Chain(chain.recipe, chain.out)
+    again.run()
+    assert all(torch.equal(before[n], v) for n, v in again.model.state_dict().items())
+
+
+@pytest.mark.slow
+def test_evaluation_gives_every_score(chain: train.Chain) -> None:
+    scores = evaluate(
+        str(chain.out.parent / "checkpoint"), seed=5_000_000, episodes=6, streams=2, threads=1
+    )
+    assert set(scores) >= EXPECTED_SCORES
+    assert 0 <= scores["action_caption_r1_of_100"] <= 1
+
+
+def test_override_replaces_one_setting_and_keeps_the_rest() -> None:
+    recipe = tabletop_tiny()
+    changed = train.override(recipe, {"sft": {"mix": {"label": 0.5}}})
+    assert changed.sft.mix == dataclasses.replace(recipe.sft.mix, label=0.5)
+    assert changed.sft.fit == recipe.sft.fit
+
+
+def test_unknown_setting_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"sft\.fit\.stepps"):
+        train.override(tabletop_tiny(), {"sft": {"fit": {"stepps": 3}}})
+
+
+def test_mix_draws_only_what_has_a_share() -> None:
+    rng = np.random.default_rng(0)
+    drawn = {TaskMix(0.5, 0.5, 0.0, 0.0).draw(rng) for _ in range(50)}
+    assert drawn == {"action_caption", "scene_caption"}
+    assert isinstance(tabletop_tiny(), Recipe)

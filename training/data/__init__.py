@@ -1,0 +1,1 @@
+"""From recordings and simulated streams to batches."""

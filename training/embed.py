@@ -1,0 +1,155 @@
+"""Runs `y_encoder`, `pretrain` and `sft`: predicted and target embeddings meet in one loss.
+
+`pretrain` asks for captions alone, `sft` mixes captions with labels and questions (VL-JEPA §3).
+The X-encoder is frozen and its tokens come from the cache.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from training.loss import Temperature, info_nce
+from vljepa_ros.model.vljepa import VLJepa
+
+LENGTH_CHUNKS = 4
+
+
+class EmbedStage:
+    """Trains the predictor, and the Y-encoder at its share of the learning rate."""
+
+    def __init__(
+        self,
+        model: VLJepa,
+        temperature: Temperature,
+        batches: Dataset[dict[str, Tensor]],
+        y_lr_share: float,
+        token_dropout: float,
+        validation: list[dict[str, Tensor]],
+    ) -> None:
+        self._model = model
+        self._y_lr_share = y_lr_share
+        self._token_dropout = token_dropout
+        self._temperature = temperature
+        self._batches = batches
+        self._validation = validation
+        self._module = nn.ModuleDict(
+            {
+                "predictor": model.predictor,
+                "y_encoder": model.y_encoder,
+                "temperature": temperature,
+            }
+        )
+
+    def module(self) -> nn.Module:
+        return self._module
+
+    def parts(self) -> list[tuple[nn.Module, float]]:
+        return [
+            (self._model.predictor, 1.0),
+            (self._model.y_encoder, self._y_lr_share),
+            (self._temperature, 1.0),
+        ]
+
+    def batches(self) -> Dataset[dict[str, Tensor]]:
+        return self._batches
+
+    def predict(self, batch: dict[str, Tensor]) -> Tensor:
+        tokens_BTND = F.dropout(
+            batch["tokens_BTND"].float(), self._token_dropout, self._module.training
+        )
+        embedding: Tensor = self._model.predictor(
+            tokens_BTND, batch["query_ids_BL"], batch["query_mask_BL"]
+        )
+        return embedding
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        train_text = self._y_lr_share > 0
+        text_UE = encode_texts(self._model, batch, train_text)
+        return embedding_loss(self._temperature, self.predict(batch), text_UE, batch)
+
+    def evaluate(self) -> dict[str, float]:
+        totals: dict[str, float] = {}
+        with torch.no_grad():
+            for batch in self._validation:
+                _, metrics = self.loss(batch)
+                for name, value in metrics.items():
+                    totals[name] = totals.get(name, 0.0) + value / len(self._validation)
+        return {f"validation_{name}": value for name, value in totals.items()}
+
+
+class ParaphraseStage:
+    """Trains the Y-encoder to give wordings of one meaning one embedding."""
+
+    def __init__(self, model: VLJepa, batches: Dataset[dict[str, Tensor]]) -> None:
+        self._model = model
+        self._temperature = Temperature()
+        self._batches = batches
+        self._module = nn.ModuleDict(
+            {"y_encoder": model.y_encoder, "temperature": self._temperature}
+        )
+
+    def module(self) -> nn.Module:
+        return self._module
+
+    def parts(self) -> list[tuple[nn.Module, float]]:
+        return [(self._module, 1.0)]
+
+    def batches(self) -> Dataset[dict[str, Tensor]]:
+        return self._batches
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        anchor_BE = self._model.y_encoder(batch["query_ids_BL"], batch["query_mask_BL"])
+        text_UE = encode_texts(self._model, batch, train=True)
+        return embedding_loss(self._temperature, anchor_BE, text_UE, batch)
+
+    def evaluate(self) -> dict[str, float]:
+        return {}
+
+
+def encode_texts(model: VLJepa, batch: dict[str, Tensor], train: bool) -> Tensor:
+    """Embeddings (U, E) of a batch's distinct texts, which come shortest first.
+
+    In chunks of like length, because captions of scenes are several times as long as the rest.
+    """
+    ids_UL, mask_UL = batch["text_ids_BL"], batch["text_mask_BL"]
+    parts = []
+    with torch.set_grad_enabled(train and torch.is_grad_enabled()):
+        chunks = zip(ids_UL.chunk(LENGTH_CHUNKS), mask_UL.chunk(LENGTH_CHUNKS), strict=True)
+        for ids_CL, mask_CL in chunks:
+            longest = int(mask_CL.sum(dim=1).max())
+            parts.append(model.y_encoder(ids_CL[:, :longest], mask_CL[:, :longest]))
+    return torch.cat(parts)
+
+
+def embedding_loss(
+    temperature: Temperature, predicted_BE: Tensor, text_UE: Tensor, batch: dict[str, Tensor]
+) -> tuple[Tensor, dict[str, float]]:
+    """InfoNCE of a batch, with its rank-one rate among own candidates and in the batch."""
+    target_BE = text_UE[batch["target_row_B"]]
+    own_BKE = text_UE[batch["candidate_row_BK"]]
+    exists_BK = batch["candidate_exists_BK"]
+    loss = info_nce(
+        predicted_BE,
+        target_BE,
+        batch["key_B"],
+        temperature(),
+        candidate_BKE=own_BKE,
+        candidate_mask_BK=exists_BK,
+    )
+    with torch.no_grad():
+        similarity_BB = predicted_BE.float() @ target_BE.float().T
+        right_B = similarity_BB.diagonal()
+        equal_BB = batch["key_B"][:, None] == batch["key_B"][None, :]
+        rival_B = similarity_BB.masked_fill(equal_BB, -1).amax(dim=1)
+        own_BK = torch.einsum("be,bke->bk", predicted_BE.float(), own_BKE.float())
+        own_B = own_BK.masked_fill(~exists_BK, -1).amax(dim=1)
+        metrics = {
+            "cosine": float(right_B.mean()),
+            "first_in_batch": float((right_B > rival_B).float().mean()),
+            "first_of_own": float((right_B > own_B).float().mean()),
+            "temperature": float(1 / temperature().detach()),
+        }
+    return loss, metrics

@@ -1,0 +1,151 @@
+"""Named runs: every default of training written once.
+
+A recipe is the chain `x_encoder → y_encoder → pretrain → sft → y_decoder`; `tabletop` makes the
+default model, `tabletop-small` the same in minutes, `tabletop-tiny` in seconds for tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from training.fit import FitConfig
+from training.tabletop.tasks import TaskMix
+from vljepa_ros.config import (
+    ModelConfig,
+    PredictorConfig,
+    XEncoderConfig,
+    YDecoderConfig,
+    YEncoderConfig,
+)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The cached streams of the simulated world."""
+
+    cache: str = "runs/cache"
+    first_seed: int = 0
+    episodes: int = 2000
+    aside_every: int = 8
+    """Every n-th episode is kept from the predictor: for validation and for the Y-decoder."""
+    render_workers: int = 2
+    tokenizer_sentences: int = 60_000
+
+
+@dataclass(frozen=True)
+class XEncoderRun:
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(steps=1000, batch_size=128, lr=1e-3, warmup_steps=150)
+    )
+
+
+@dataclass(frozen=True)
+class YEncoderRun:
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(steps=170, batch_size=96, lr=1e-3, warmup_steps=30)
+    )
+
+
+@dataclass(frozen=True)
+class EmbedRun:
+    """`pretrain` and `sft`."""
+
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(
+            steps=300, batch_size=160, lr=1e-3, warmup_steps=100, schedule="constant"
+        )
+    )
+    mix: TaskMix = field(default_factory=TaskMix)
+    y_lr_share: float = 0.0
+    """The paper trains the Y-encoder at ×0.05; 0 keeps it as `y_encoder` made it."""
+    token_dropout: float = 0.1
+    """Cached tokens are the same in every pass; dropping some of their values keeps the predictor
+    from learning them by heart."""
+
+
+@dataclass(frozen=True)
+class YDecoderRun:
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(steps=520, batch_size=128, lr=1.5e-3, warmup_steps=100)
+    )
+    mix: TaskMix = field(default_factory=lambda: TaskMix(0.55, 0.3, 0.05, 0.1))
+    predicted_share: float = 0.6
+    noise: float = 0.6
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One chain of runs and the model it makes."""
+
+    name: str = "tabletop"
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    x_encoder: XEncoderRun = field(default_factory=XEncoderRun)
+    y_encoder: YEncoderRun = field(default_factory=YEncoderRun)
+    pretrain: EmbedRun = field(default_factory=EmbedRun)
+    sft: EmbedRun = field(
+        default_factory=lambda: EmbedRun(
+            fit=FitConfig(steps=1200, batch_size=160, lr=1e-3, warmup_steps=50),
+            mix=TaskMix(0.4, 0.25, 0.15, 0.2),
+        )
+    )
+    y_decoder: YDecoderRun = field(default_factory=YDecoderRun)
+
+
+def _short(steps: int, batch_size: int) -> FitConfig:
+    return FitConfig(steps=steps, batch_size=batch_size, lr=1e-3, warmup_steps=steps // 10)
+
+
+def tabletop() -> Recipe:
+    return Recipe()
+
+
+def tabletop_small() -> Recipe:
+    """The same chain, small enough to try on two cores in minutes."""
+    return Recipe(
+        name="tabletop-small",
+        data=DataConfig(cache="runs/cache-small", episodes=100, tokenizer_sentences=10_000),
+        x_encoder=XEncoderRun(fit=_short(200, 64)),
+        y_encoder=YEncoderRun(fit=_short(60, 96)),
+        pretrain=EmbedRun(fit=_short(60, 96)),
+        sft=EmbedRun(fit=_short(120, 96), mix=TaskMix(0.4, 0.25, 0.15, 0.2)),
+        y_decoder=YDecoderRun(fit=_short(100, 96)),
+    )
+
+
+def tabletop_tiny() -> Recipe:
+    """Every run of the chain in seconds, for tests."""
+    fit = FitConfig(steps=3, batch_size=8, lr=1e-3, warmup_steps=1, workers=0, threads=1)
+    embed = EmbedRun(fit=fit, mix=TaskMix(0.4, 0.25, 0.15, 0.2))
+    return Recipe(
+        name="tabletop-tiny",
+        model=_tiny_model(),
+        data=DataConfig(
+            cache="runs/cache-tiny",
+            episodes=4,
+            render_workers=1,
+            tokenizer_sentences=500,
+            aside_every=2,
+        ),
+        x_encoder=XEncoderRun(fit),
+        y_encoder=YEncoderRun(fit),
+        pretrain=embed,
+        sft=embed,
+        y_decoder=YDecoderRun(fit=fit),
+    )
+
+
+def _tiny_model() -> ModelConfig:
+    return ModelConfig(
+        name="tabletop-tiny",
+        embedding_width=32,
+        x_encoder=XEncoderConfig(width=32, layers=1, heads=2),
+        predictor=PredictorConfig(width=32, layers=1, heads=2, kv_heads=2, mlp_width=64),
+        y_encoder=YEncoderConfig(
+            width=32, layers=1, heads=2, kv_heads=2, head_width=16, mlp_width=64
+        ),
+        y_decoder=YDecoderConfig(width=32, layers=1, heads=2, kv_heads=2, mlp_width=64),
+    )
+
+
+RECIPES = {"tabletop": tabletop, "tabletop-small": tabletop_small, "tabletop-tiny": tabletop_tiny}

@@ -1,0 +1,172 @@
+"""Train a named recipe: `python -m training.train tabletop-small --out runs/small`.
+
+The chain is `x_encoder → y_encoder → pretrain → sft → y_decoder → export`. Each run saves its
+state, so the same command continues an interrupted chain where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from jsonargparse import ArgumentParser
+
+from training.embed import EmbedStage, ParaphraseStage
+from training.fit import FitConfig, Stage, fit
+from training.loss import Temperature
+from training.runs import RECIPES, EmbedRun, Recipe
+from training.tabletop import cache as tabletop_cache
+from training.tabletop import language
+from training.tabletop.batches import ParaphraseBatches, WindowBatches, Windows
+from training.tabletop.cache import FrameCache
+from training.tabletop.tokens import encode_cache
+from training.tabletop.world import WORLD_VERSION
+from training.x_encoder import XEncoderStage
+from training.y_decoder import YDecoderStage
+from vljepa_ros.config import from_dict, to_dict
+from vljepa_ros.model import checkpoint
+from vljepa_ros.model.text import Tokenizer, train_tokenizer
+from vljepa_ros.model.vljepa import VLJepa
+
+RUNS = ("x_encoder", "y_encoder", "pretrain", "sft", "y_decoder")
+VALIDATION_BATCHES = 4
+TOKENIZER_FILE = "tokenizer.json"
+
+
+class Chain:
+    """One recipe in one folder: what is trained so far lies in `<out>/<run>/state`."""
+
+    def __init__(self, recipe: Recipe, out: Path) -> None:
+        self.recipe = recipe
+        self.out = out
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "recipe.json").write_text(json.dumps(to_dict(recipe), indent=2))
+        self.tokenizer = self._tokenizer()
+        torch.manual_seed(recipe.x_encoder.fit.seed)
+        self.model = VLJepa(recipe.model, attention="eager")
+        self.temperature = Temperature()
+
+    def _tokenizer(self) -> Tokenizer:
+        path = self.out / TOKENIZER_FILE
+        if not path.exists():
+            rng = np.random.default_rng(self.recipe.data.first_seed)
+            corpus = language.corpus(rng, self.recipe.data.tokenizer_sentences)
+            tokenizer = train_tokenizer(corpus, self.recipe.model.predictor.vocab_size)
+            path.write_text(tokenizer.to_json())
+        return Tokenizer.from_file(path)
+
+    def run(self, last: str = RUNS[-1]) -> None:
+        """Train up to the run `last`, resuming each run from its state."""
+        for name in RUNS[: RUNS.index(last) + 1]:
+            print(f"run {name}", flush=True)
+            config: FitConfig = getattr(self.recipe, name).fit
+            fit(getattr(self, f"_{name}")(), config, self.out / name)
+
+    def _frames(self) -> FrameCache:
+        data = self.recipe.data
+        folder = Path(data.cache)
+        tabletop_cache.build(folder, data.first_seed, data.episodes, workers=data.render_workers)
+        return FrameCache(folder)
+
+    def _x_encoder(self) -> Stage:
+        config = self.recipe.x_encoder.fit
+        return XEncoderStage(self.model, self._frames(), config.batch_size, config.seed)
+
+    def _y_encoder(self) -> Stage:
+        config = self.recipe.y_encoder.fit
+        batches = ParaphraseBatches(self.tokenizer, config.batch_size, config.seed)
+        return ParaphraseStage(self.model, batches)
+
+    def _pretrain(self) -> Stage:
+        return self._embed(self.recipe.pretrain)
+
+    def _sft(self) -> Stage:
+        return self._embed(self.recipe.sft)
+
+    def _embed(self, run: EmbedRun) -> Stage:
+        seen, aside = self._windows(run.fit.device)
+        size, seed = run.fit.batch_size, run.fit.seed
+        config = self.recipe.model
+        validation = WindowBatches(aside, self.tokenizer, config, run.mix, size, seed + 1)
+        return EmbedStage(
+            self.model,
+            self.temperature,
+            WindowBatches(seen, self.tokenizer, config, run.mix, size, seed),
+            run.y_lr_share,
+            run.token_dropout,
+            [validation[step] for step in range(VALIDATION_BATCHES)],
+        )
+
+    def _y_decoder(self) -> Stage:
+        run = self.recipe.y_decoder
+        _, aside = self._windows(run.fit.device)
+        batches = WindowBatches(
+            aside, self.tokenizer, self.recipe.model, run.mix, run.fit.batch_size, run.fit.seed + 2
+        )
+        return YDecoderStage(self.model, batches, run.predicted_share, run.noise)
+
+    def _windows(self, device: str) -> tuple[Windows, Windows]:
+        """Windows for the predictor, and those kept aside from it."""
+        frames = self._frames()
+        self.model.x_encoder.eval()
+        encode_cache(self.model, frames, device)
+        model = self.recipe.model
+        tubelets = model.clip_frames // model.x_encoder.tubelet_frames
+        seen, aside = frames.split(self.recipe.data.aside_every)
+        return Windows(frames, seen, tubelets), Windows(frames, aside, tubelets)
+
+    def export(self, folder: Path) -> None:
+        """Write the checkpoint folder that the robot loads."""
+        seconds = {name: self._seconds(name) for name in RUNS}
+        meta = {
+            "recipe": self.recipe.name,
+            "world_version": WORLD_VERSION,
+            "trained_seconds": seconds,
+            "temperature": float(1 / self.temperature().detach()),
+        }
+        checkpoint.save(self.model, self.tokenizer, folder, meta)
+
+    def _seconds(self, name: str) -> float:
+        saved = json.loads((self.out / name / "state" / "state.json").read_text())
+        return float(saved["seconds"])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("recipe", choices=sorted(RECIPES))
+    parser.add_argument("--out", default="", help="folder of the runs; empty = runs/RECIPE")
+    parser.add_argument("--config", default="", help="YAML file of settings to override")
+    parser.add_argument("--last", default=RUNS[-1], choices=RUNS, help="stop after this run")
+    parser.add_argument("--export", default="", help="checkpoint folder; empty = OUT/checkpoint")
+    given = parser.parse_args(arguments)
+    recipe = RECIPES[given.recipe]()
+    if given.config:
+        recipe = override(recipe, yaml.safe_load(Path(given.config).read_text()))
+    out = Path(given.out or f"runs/{recipe.name}")
+    chain = Chain(recipe, out)
+    chain.run(given.last)
+    if given.last == RUNS[-1]:
+        folder = Path(given.export or out / "checkpoint")
+        chain.export(folder)
+        print(f"checkpoint: {folder}")
+
+
+def override(recipe: Recipe, changes: dict[str, object]) -> Recipe:
+    """The recipe with some settings replaced; an unknown one is a ConfigError."""
+    return from_dict(Recipe, _merged(to_dict(recipe), changes))
+
+
+def _merged(old: dict[str, object], new: dict[str, object]) -> dict[str, object]:
+    merged = dict(old)
+    for key, value in new.items():
+        inner = merged.get(key)
+        both = isinstance(inner, dict) and isinstance(value, dict)
+        merged[key] = _merged(inner, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+if __name__ == "__main__":
+    main()
