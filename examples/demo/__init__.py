@@ -1,0 +1,1 @@
+"""`make demo`: camera and perception as two processes, watched live, scored and drawn."""
