@@ -8,6 +8,7 @@ phase; their number is even in each episode, so that frames (2p, 2p+1) form tube
 from __future__ import annotations
 
 import json
+import multiprocessing
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -136,7 +137,9 @@ def build(
     out.mkdir(parents=True, exist_ok=True)
     firsts = range(first_seed, first_seed + episodes, episodes_per_shard)
     todo = [f for f in firsts if not (_shard_folder(out, f) / "episodes.json").exists()]
-    with ProcessPoolExecutor(max_workers=workers) as pool:
+    # Not fork: a child forked from a process whose torch or OpenCV has threads waits for ever.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=workers, mp_context=spawn) as pool:
         jobs = [
             pool.submit(_build_shard, out, f, min(f + episodes_per_shard, firsts.stop), split)
             for f in todo
