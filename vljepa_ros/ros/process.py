@@ -7,10 +7,10 @@ the process ends with 0.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Protocol
@@ -40,22 +40,25 @@ class Runnable(Protocol):
 
 
 class Finish:
-    """How a node ends its process by itself."""
+    """How a process is told to end: by its node, from any thread, or by a signal.
+
+    A pipe, because a signal handler may take no lock: it runs on the main thread, which could be
+    inside `wait` with that very lock in its hands, and would then wait for itself.
+    """
 
     def __init__(self) -> None:
-        self._done = threading.Event()
+        self._read_fd, self._write_fd = os.pipe()
+        os.set_blocking(self._write_fd, False)
         self.exit_code = EXIT_OK
 
     def __call__(self, exit_code: int = EXIT_OK) -> None:
         self.exit_code = self.exit_code or exit_code
-        self._done.set()
+        with contextlib.suppress(BlockingIOError):  # full: it has been told often enough
+            os.write(self._write_fd, b"!")
 
     def wait(self) -> None:
-        self._done.wait()
-
-    @property
-    def requested(self) -> bool:
-        return self._done.is_set()
+        """Return once told, at once if that was before."""
+        os.read(self._read_fd, 1)
 
 
 def run(create: Callable[[Finish], Runnable], args: Sequence[str] | None = None) -> int:
