@@ -74,10 +74,10 @@ class Child:
             self._interrupted = True
             self._process.send_signal(signal.SIGINT)
 
-    def wait(self, timeout_s: float = END_TIMEOUT_S) -> bool:
-        """True when it has ended in time."""
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """True when it has ended in time; None = in END_TIMEOUT_S."""
         try:
-            self._process.wait(timeout_s)
+            self._process.wait(END_TIMEOUT_S if timeout_s is None else timeout_s)
         except subprocess.TimeoutExpired:
             return False
         return True
