@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from training.optim import Schedule, learning_rate, param_groups, set_learning_rate
+from training.precision import autocast
 from training.state import load_state, save_state
 
 LOG_EVERY_STEPS = 20
@@ -99,7 +100,7 @@ def _train_step(
 ) -> dict[str, float]:
     stage.module().train()
     batch = {name: value.to(config.device) for name, value in batch.items()}
-    with torch.autocast(torch.device(config.device).type, dtype=torch.bfloat16):
+    with autocast(config.device):
         loss, metrics = stage.loss(batch)
     if not torch.isfinite(loss):
         raise NonFiniteLossError(f"loss is {loss.item()}; lower the learning rate")

@@ -1,7 +1,8 @@
 """Named runs: every default of training written once.
 
-A recipe is the chain `x_encoder → y_encoder → pretrain → sft → y_decoder`; `tabletop` makes the
-default model, `tabletop-small` the same in minutes, `tabletop-tiny` in seconds for tests.
+A recipe is the chain `x_encoder → y_encoder → pretrain → sft → y_decoder`; `tabletop` makes a
+model from nothing, `tabletop-longer` trains the default model on, `tabletop-small` is the chain in
+minutes, `tabletop-tiny` in seconds for tests.
 """
 
 from __future__ import annotations
@@ -73,11 +74,18 @@ class YDecoderRun:
     noise: float = 0.6
 
 
+RUNS = ("x_encoder", "y_encoder", "pretrain", "sft", "y_decoder")
+
+
 @dataclass(frozen=True)
 class Recipe:
     """One chain of runs and the model it makes."""
 
     name: str = "tabletop"
+    start: str = ""
+    """Checkpoint folder whose weights and tokenizer the chain starts from; empty = from nothing."""
+    runs: tuple[str, ...] = RUNS
+    """Which runs of the chain, in its order; the others' parts stay as they are at the start."""
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     x_encoder: XEncoderRun = field(default_factory=XEncoderRun)
@@ -98,6 +106,23 @@ def _short(steps: int, batch_size: int) -> FitConfig:
 
 def tabletop() -> Recipe:
     return Recipe()
+
+
+def tabletop_longer() -> Recipe:
+    """More `sft` for `models/tabletop` on streams that it never saw, and its Y-decoder again."""
+    return Recipe(
+        name="tabletop-longer",
+        start="models/tabletop",
+        runs=("sft", "y_decoder"),
+        data=DataConfig(first_seed=2000, episodes=1600),
+        sft=EmbedRun(
+            fit=FitConfig(steps=1200, batch_size=128, lr=6e-4, warmup_steps=40),
+            mix=TaskMix(0.35, 0.4, 0.1, 0.15),
+        ),
+        y_decoder=YDecoderRun(
+            fit=FitConfig(steps=400, batch_size=128, lr=6e-4, warmup_steps=20),
+        ),
+    )
 
 
 def tabletop_small() -> Recipe:
@@ -148,4 +173,9 @@ def _tiny_model() -> ModelConfig:
     )
 
 
-RECIPES = {"tabletop": tabletop, "tabletop-small": tabletop_small, "tabletop-tiny": tabletop_tiny}
+RECIPES = {
+    "tabletop": tabletop,
+    "tabletop-longer": tabletop_longer,
+    "tabletop-small": tabletop_small,
+    "tabletop-tiny": tabletop_tiny,
+}

@@ -1,7 +1,8 @@
 """Train a named recipe: `python -m training.train tabletop-small --out runs/small`.
 
-The chain is `x_encoder → y_encoder → pretrain → sft → y_decoder → export`. Each run saves its
-state, so the same command continues an interrupted chain where it stopped.
+The chain is `x_encoder → y_encoder → pretrain → sft → y_decoder → export`, or the runs of it that
+the recipe names. Each run saves its state, so the same command continues an interrupted chain
+where it stopped.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from jsonargparse import ArgumentParser
 from training.embed import EmbedStage, ParaphraseStage
 from training.fit import FitConfig, Stage, fit
 from training.loss import Temperature
-from training.runs import RECIPES, EmbedRun, Recipe
+from training.precision import attention
+from training.runs import RECIPES, RUNS, EmbedRun, Recipe
 from training.tabletop import cache as tabletop_cache
 from training.tabletop import language
 from training.tabletop.batches import ParaphraseBatches, WindowBatches, Windows
@@ -26,12 +28,11 @@ from training.tabletop.tokens import encode_cache
 from training.tabletop.world import WORLD_VERSION
 from training.x_encoder import XEncoderStage
 from training.y_decoder import YDecoderStage
-from vljepa_ros.config import from_dict, to_dict
+from vljepa_ros.config import ConfigError, from_dict, to_dict
 from vljepa_ros.model import checkpoint
 from vljepa_ros.model.text import Tokenizer, train_tokenizer
 from vljepa_ros.model.vljepa import VLJepa
 
-RUNS = ("x_encoder", "y_encoder", "pretrain", "sft", "y_decoder")
 VALIDATION_BATCHES = 4
 TOKENIZER_FILE = "tokenizer.json"
 
@@ -44,10 +45,22 @@ class Chain:
         self.out = out
         out.mkdir(parents=True, exist_ok=True)
         (out / "recipe.json").write_text(json.dumps(to_dict(recipe), indent=2))
-        self.tokenizer = self._tokenizer()
+        self.model, self.tokenizer, temperature = self._started() if recipe.start else self._new()
+        self.temperature = Temperature(temperature)
+
+    def _new(self) -> tuple[VLJepa, Tokenizer, float]:
+        recipe = self.recipe
+        tokenizer = self._tokenizer()
         torch.manual_seed(recipe.x_encoder.fit.seed)
-        self.model = VLJepa(recipe.model, attention="eager")
-        self.temperature = Temperature()
+        return VLJepa(recipe.model, attention(recipe.sft.fit.device)), tokenizer, 0.07
+
+    def _started(self) -> tuple[VLJepa, Tokenizer, float]:
+        start = Path(self.recipe.start)
+        described = checkpoint.describe(start)
+        if described.config != self.recipe.model:
+            raise ConfigError(f"the recipe's model is not that of {start}; start from nothing")
+        model, tokenizer = checkpoint.load(start, attention=attention(self.recipe.sft.fit.device))
+        return model, tokenizer, float(described.meta["temperature"])
 
     def _tokenizer(self) -> Tokenizer:
         path = self.out / TOKENIZER_FILE
@@ -61,6 +74,8 @@ class Chain:
     def run(self, last: str = RUNS[-1]) -> None:
         """Train up to the run `last`, resuming each run from its state."""
         for name in RUNS[: RUNS.index(last) + 1]:
+            if name not in self.recipe.runs:
+                continue
             print(f"run {name}", flush=True)
             config: FitConfig = getattr(self.recipe, name).fit
             fit(getattr(self, f"_{name}")(), config, self.out / name)
@@ -120,7 +135,7 @@ class Chain:
 
     def export(self, folder: Path) -> None:
         """Write the checkpoint folder that the robot loads."""
-        seconds = {name: self._seconds(name) for name in RUNS}
+        seconds = {name: self._seconds(name) for name in self.recipe.runs}
         meta = {
             "recipe": self.recipe.name,
             "world_version": WORLD_VERSION,

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from training.precision import autocast
 from training.tabletop.cache import FrameCache, Shard
 from vljepa_ros.model.preprocessing import normalise
 from vljepa_ros.model.vljepa import VLJepa
@@ -46,7 +47,7 @@ def _encode_shard(model: VLJepa, shard: Shard, device: str) -> npt.NDArray[np.fl
     tubelets_RTCHW = torch.from_numpy(frames.reshape(-1, 2, *frames.shape[1:]))
     parts = []
     for chunk in tubelets_RTCHW.split(BATCH_TUBELETS):
-        with torch.autocast(torch.device(device).type, dtype=torch.bfloat16):
+        with autocast(device):
             tokens_BTND = model.x_encoder(normalise(chunk.to(device)))
         parts.append(tokens_BTND[:, 0].half().cpu().numpy())
     return np.concatenate(parts)
