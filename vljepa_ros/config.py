@@ -132,7 +132,20 @@ class SelectiveConfig:
     """Selective decoding: when the meaning has moved far enough to speak."""
 
     threshold: float = setting(
-        0.22, "Change score above which a new state opens [0..1]", low=0.0, high=1.0, live=True
+        0.75,
+        "Change score above which a new state opens: the share of its probability that the last "
+        "caption has lost [0..1]",
+        low=0.0,
+        high=1.0,
+        live=True,
+    )
+    distance_threshold: float = setting(
+        0.22,
+        "The same where the model has no Y-decoder and the score is 1 - cosine to the embedding "
+        "of the last event [0..1]",
+        low=0.0,
+        high=1.0,
+        live=True,
     )
     hysteresis: float = setting(
         0.8,
@@ -141,22 +154,16 @@ class SelectiveConfig:
         high=1.0,
         live=True,
     )
-    average_s: float = setting(
-        0.0,
-        "Time constant of the recent meaning [s]; 0 = the newest step alone",
-        low=0.0,
-        high=60.0,
-        live=True,
-    )
     settle: float = setting(
-        0.5,
-        "Step's distance from the recent meaning, as a share of the score, that counts as settled",
+        10.0,
+        "Embedding's distance from the step before, as a share of that from the last event, that "
+        "counts as settled; 10 = always",
         low=0.0,
         high=10.0,
         live=True,
     )
     patience_s: float = setting(
-        1.5,
+        0.5,
         "A pending change that does not settle is published after this time [s]",
         low=0.0,
         high=3600.0,
@@ -164,13 +171,14 @@ class SelectiveConfig:
     )
     noise_factor: float = setting(
         3.0,
-        "Least threshold, as a multiple of the stream's own noise; 0 = fixed threshold",
+        "Least distance from the last event that can be a change, as a multiple of the stream's "
+        "own noise; 0 = any",
         low=0.0,
         high=100.0,
         live=True,
     )
     min_interval_s: float = setting(
-        0.5, "Least time between two change events [s]", low=0.0, high=3600.0, live=True
+        0.2, "Least time between two change events [s]", low=0.0, high=3600.0, live=True
     )
     max_interval_s: float = setting(
         60.0,

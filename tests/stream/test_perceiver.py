@@ -76,11 +76,18 @@ def test_the_state_goes_on_until_the_meaning_moves(engine: Engine, images: np.nd
 def test_a_change_opens_the_next_state(engine: Engine, images: np.ndarray) -> None:
     eager = SelectiveConfig(threshold=0.0, settle=10.0, min_interval_s=0.0, noise_factor=0.0)
     perceiver = perceiver_of(engine, eager)
-    must(perceiver.step(frame(images, 0)))
-    step = must(perceiver.step(frame(images, 1)))
-    assert step.event is not None
+    first = must(perceiver.step(frame(images, 0)))
+    steps = (must(perceiver.step(frame(images, index))) for index in range(1, 20))
+    step = next(s for s in steps if s.event is not None)
+    assert step.event is not None and first.event is not None
     assert step.event.reason is EventReason.CHANGE
     assert step.state.changed
+    # The score is the share of its probability that the first caption has lost.
+    now, then = (
+        engine.caption_log_probability(first.event.caption, e[None])[0]
+        for e in (step.state.embedding_E, first.state.embedding_E)
+    )
+    assert step.state.change_score == pytest.approx(1 - math.exp(now - then), abs=1e-6)
     assert (step.state.state_id, step.event.previous_state_id) == (2, 1)
     assert step.state.state_since_ns == step.state.stamp_ns
     assert step.event.change_score == step.state.change_score > 0

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from vljepa_ros.config import SelectiveConfig
-from vljepa_ros.stream.segmenter import Decision, Segmenter
+from vljepa_ros.stream.segmenter import Decision, Doubt, Segmenter, lost_share
 from vljepa_ros.types import EventReason
 
 STEP_NS = 250_000_000
 FIRST, CHANGE = EventReason.FIRST, EventReason.CHANGE
 PLAIN = SelectiveConfig(
-    threshold=0.3,
+    distance_threshold=0.3,
     hysteresis=0.8,
-    average_s=0.0,
     settle=0.5,
     patience_s=100.0,
     noise_factor=0.0,
@@ -117,21 +117,16 @@ def test_heartbeat_follows_silence_and_is_no_change() -> None:
     assert not decisions[8].changed
 
 
-def test_averaging_ignores_a_single_outlier() -> None:
-    config = dataclasses.replace(PLAIN, average_s=0.5, settle=10.0)
-    assert spoken(run(config, [0, 0, 75, 0, 0, 0])) == {0: FIRST}
-    assert spoken(run(config, [0, 0, 75, 75, 75, 75])) == {0: FIRST, 3: CHANGE}
-
-
 @pytest.mark.parametrize("steps_per_s", [2, 4, 10, 30])
 def test_settings_are_in_seconds_whatever_the_rate(steps_per_s: int) -> None:
-    config = dataclasses.replace(PLAIN, average_s=1.0, settle=10.0)
-    degrees = [0.0] * steps_per_s + [90.0] * (4 * steps_per_s)
+    config = dataclasses.replace(PLAIN, settle=0.0, patience_s=1.0)
+    # It circles, so that no step rests near the one before.
+    degrees = [0.0] * steps_per_s + [90.0 + 60.0 * (i % 2) for i in range(4 * steps_per_s)]
     decisions = run(config, degrees, 10**9 // steps_per_s)
-    (_, change) = spoken(decisions)
+    (_, change, *_) = spoken(decisions)
     delay_s = change / steps_per_s - 1.0
-    # The average passes the threshold after about 0.66 s; a step is the finest it can be told.
-    assert 0.6 <= delay_s + 1 / steps_per_s <= 0.7 + 1 / steps_per_s
+    # At the first step after the patience has run out.
+    assert 1.0 - 1e-6 <= delay_s <= 1.0 + 1 / steps_per_s + 1e-6
 
 
 def noisy(noise: float, steps: int = 2000, seed: int = 0) -> list[np.ndarray]:
@@ -147,7 +142,7 @@ def changes_in(config: SelectiveConfig, embeddings: list[np.ndarray]) -> int:
 
 
 def test_a_noisy_still_stream_raises_the_threshold_instead_of_speaking() -> None:
-    fixed = dataclasses.replace(PLAIN, threshold=0.1, settle=10.0)
+    fixed = dataclasses.replace(PLAIN, distance_threshold=0.1, settle=10.0)
     adaptive = dataclasses.replace(fixed, noise_factor=4.0)
     assert changes_in(fixed, noisy(0.4)) > 20
     assert changes_in(adaptive, noisy(0.4)) <= 2
@@ -156,7 +151,7 @@ def test_a_noisy_still_stream_raises_the_threshold_instead_of_speaking() -> None
 def test_the_noise_floor_leaves_a_quiet_stream_alone() -> None:
     config = dataclasses.replace(PLAIN, noise_factor=3.0)
     decisions = run(config, [0.0] * 100)
-    assert decisions[-1].threshold == config.threshold
+    assert decisions[-1].threshold == config.distance_threshold
 
 
 def test_the_noise_floor_does_not_swallow_a_true_change() -> None:
@@ -189,7 +184,7 @@ def test_reset_starts_anew_even_with_older_stamps() -> None:
 
 
 def test_settings_may_be_replaced_between_steps() -> None:
-    segmenter = Segmenter(dataclasses.replace(PLAIN, threshold=1.0))
+    segmenter = Segmenter(dataclasses.replace(PLAIN, distance_threshold=1.0))
     segmenter.step(STEP_NS, at_angle(0))
     assert segmenter.step(2 * STEP_NS, at_angle(80)).reason is None
     segmenter.config = PLAIN
@@ -204,12 +199,83 @@ def test_scores_and_thresholds_stay_within_their_range() -> None:
         raw = rng.standard_normal(8)
         decision = segmenter.step((i + 1) * STEP_NS, (raw / np.linalg.norm(raw)).astype(np.float32))
         assert 0.0 <= decision.score <= 1.0
-        assert config.threshold <= decision.threshold <= 1.0
+        assert config.distance_threshold <= decision.threshold <= 1.0
 
 
 def test_the_embedding_given_is_left_alone() -> None:
-    segmenter = Segmenter(dataclasses.replace(PLAIN, average_s=1.0))
+    segmenter = Segmenter(PLAIN)
     embedding = at_angle(0)
     segmenter.step(STEP_NS, embedding)
     segmenter.step(2 * STEP_NS, at_angle(60))
     np.testing.assert_array_equal(embedding, at_angle(0))
+
+
+# --- with a Y-decoder ----------------------------------------------------------------------------
+
+WORDS = dataclasses.replace(PLAIN, threshold=0.5, settle=10.0)
+
+
+class Listener:
+    """Doubts by a rule, and remembers what it was asked."""
+
+    def __init__(self, rule: Callable[[float], float]) -> None:
+        self._rule = rule
+        self.asked: list[float] = []
+
+    def __call__(self, embedding_E: np.ndarray) -> float:
+        degrees = float(np.rad2deg(np.arctan2(embedding_E[1], embedding_E[0])))
+        self.asked.append(round(degrees))
+        return self._rule(degrees)
+
+
+def run_with_words(config: SelectiveConfig, degrees: list[float], doubt: Doubt) -> list[Decision]:
+    segmenter = Segmenter(config)
+    return [segmenter.step((i + 1) * STEP_NS, at_angle(d), doubt) for i, d in enumerate(degrees)]
+
+
+def test_with_words_the_doubt_counts_and_not_the_distance() -> None:
+    far_but_true, near_but_wrong = Listener(lambda _: 0.1), Listener(lambda _: 0.9)
+    assert spoken(run_with_words(WORDS, [0, 90, 90], far_but_true)) == {0: FIRST}
+    decisions = run_with_words(WORDS, [0, 12, 12], near_but_wrong)
+    assert spoken(decisions) == {0: FIRST, 1: CHANGE}
+    assert (decisions[1].score, decisions[1].threshold) == (0.9, 0.5)
+
+
+def test_the_decoder_is_asked_only_of_what_has_moved() -> None:
+    doubt = Listener(lambda _: 0.2)
+    decisions = run_with_words(WORDS, [0, 1, 0, 40, 41, 40, 60, 0], doubt)
+    assert doubt.asked == [40, 60]
+    # Where it is not asked again its last answer stands; back at the spoken meaning there is none.
+    assert [d.score for d in decisions] == [0.0, 0.0, 0.0, 0.2, 0.2, 0.2, 0.2, 0.0]
+
+
+def test_after_an_event_the_new_caption_is_asked_anew() -> None:
+    doubt = Listener(lambda degrees: 0.9 if degrees < 60 else 0.1)
+    run_with_words(WORDS, [0, 40, 80, 80, 80], doubt)
+    assert doubt.asked == [40, 80]
+
+
+def test_within_the_streams_own_noise_the_decoder_is_not_asked() -> None:
+    config = dataclasses.replace(WORDS, noise_factor=4.0)
+    asked = []
+
+    def doubt(embedding_E: np.ndarray) -> float:
+        asked.append(1)
+        return 0.9
+
+    segmenter = Segmenter(config)
+    for i, embedding_E in enumerate(noisy(0.4, 400)):
+        segmenter.step((i + 1) * STEP_NS, embedding_E, doubt)
+    assert len(asked) < 8
+
+
+@pytest.mark.parametrize("wrong", [-1.0, 2.0, 1.0 + 1e-12])
+def test_a_doubt_out_of_range_is_limited(wrong: float) -> None:
+    decisions = run_with_words(WORDS, [0, 40], Listener(lambda _: wrong))
+    assert 0.0 <= decisions[1].score <= 1.0
+
+
+def test_doubt_is_the_lost_share_of_a_probability() -> None:
+    assert lost_share(np.log(0.1), np.log(0.4)) == pytest.approx(0.75)
+    assert lost_share(np.log(0.4), np.log(0.1)) == 0.0
+    assert lost_share(-1e9, 0.0) == 1.0

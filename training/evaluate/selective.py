@@ -17,7 +17,7 @@ equal for equal meaning keys (`number_meanings`); UNPARSED is never the truth.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -50,6 +50,8 @@ class StreamRecord:
     end_s: float
     """End of the stream: of its last segment and of its last step."""
     pace: str = ""
+    doubt: Callable[[int, int], float] | None = None
+    """[i, j]: doubt at step j of the caption decoded at step i; None = no Y-decoder."""
 
     def __post_init__(self) -> None:
         steps, segments = len(self.times_s_S), len(self.starts_s_G)

@@ -11,8 +11,9 @@ threshold reaches the target, it is charged with decoding every step.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from training.evaluate.selective import (
 )
 from vljepa_ros.config import SelectiveConfig
 from vljepa_ros.stream.segmenter import Segmenter
-from vljepa_ros.types import EventReason
+from vljepa_ros.types import EmbeddingE, EventReason
 
 EQUAL_QUALITY = 0.95
 THRESHOLDS = tuple(float(t) for t in np.geomspace(0.01, 0.95, 24).round(4))
@@ -74,12 +75,23 @@ def segment(
 ) -> tuple[Bools, list[EventReason | None]]:
     """Run the segmenter over a stream: where it decodes, and why."""
     segmenter = Segmenter(config)
+    doubt = stream.doubt
     stamps_ns = np.round(stream.times_s_S * 1e9).astype(np.int64)
-    reasons = [
-        segmenter.step(int(stamp_ns), embedding_E).reason
-        for stamp_ns, embedding_E in zip(stamps_ns, stream.embeddings_SE, strict=True)
-    ]
+    reasons: list[EventReason | None] = []
+    spoken = 0
+    for step, (stamp_ns, embedding_E) in enumerate(
+        zip(stamps_ns, stream.embeddings_SE, strict=True)
+    ):
+        asked = None if doubt is None else partial(_doubt_at, doubt, spoken, step)
+        reasons.append(segmenter.step(int(stamp_ns), embedding_E, asked).reason)
+        spoken = spoken if reasons[-1] is None else step
     return np.array([reason is not None for reason in reasons]), reasons
+
+
+def _doubt_at(
+    doubt: Callable[[int, int], float], spoken: int, step: int, _embedding_E: EmbeddingE
+) -> float:
+    return doubt(spoken, step)
 
 
 def threshold_curve(
@@ -92,7 +104,7 @@ def threshold_curve(
     right_s_RK = np.zeros_like(decodes_RK)
     for row, stream in enumerate(streams):
         for column, threshold in enumerate(thresholds):
-            at = dataclasses.replace(config, threshold=threshold)
+            at = dataclasses.replace(config, threshold=threshold, distance_threshold=threshold)
             decodes_S, _ = segment(stream, at)
             decodes_RK[row, column] = decodes_S.sum()
             right_s_RK[row, column] = right_seconds(stream, decodes_S)
@@ -185,9 +197,11 @@ class _Comparison:
 
     def __init__(self, streams: Sequence[StreamRecord], config: SelectiveConfig) -> None:
         # Lowering the threshold is the only freedom left on streams not tuned on.
-        lower = [t for t in THRESHOLDS if t < config.threshold]
+        by_distance = streams[0].doubt is None
+        tuned = config.distance_threshold if by_distance else config.threshold
+        lower = [t for t in THRESHOLDS if t < tuned]
         self._uniform = uniform_curve(streams)
-        self._ours = threshold_curve(streams, config, [*lower, config.threshold])
+        self._ours = threshold_curve(streams, config, [*lower, tuned])
         oracle = [oracle_decodes(stream) for stream in streams]
         self._oracle_R = np.array([decodes_S.sum() for decodes_S in oracle], dtype=np.float64)
         self._oracle_s_R = np.array(

@@ -20,12 +20,14 @@ from training.tabletop.world import Episode
 from vljepa_ros.config import SelectiveConfig
 from vljepa_ros.model.engine import Engine, Tokens
 from vljepa_ros.stream.clip_buffer import NS_PER_S, ClipBuffer
+from vljepa_ros.stream.segmenter import lost_share
 from vljepa_ros.types import Clip, Frame
 
 STEPS_HZ = 4.0
 SIZE_HW = (240, 320)
 BATCH = 32
 CAPTIONS_A_BATCH = 128
+DOUBT_STEPS = 16
 PACES = {"busy": 0.5, "calm": 0.8}
 """Share of idle time."""
 ACTIONS_A_STREAM = 10
@@ -99,8 +101,9 @@ def record(engine: Engine, episode: Episode, pace: str = "") -> StreamRecord:
     times_s = np.arange(rng.uniform(0.0, 1.0 / STEPS_HZ), episode.duration_s, 1.0 / STEPS_HZ)
     images = episode.frames(times_s, SIZE_HW, rng)
     embeddings_SE = embed(engine, images, times_s)
+    texts = decode(engine, embeddings_SE)
     decoded_S, truth_G = number_meanings(
-        [language.parse(text) for text in decode(engine, embeddings_SE)],
+        [language.parse(text) for text in texts],
         [segment.meaning for segment in episode.segments],
     )
     return StreamRecord(
@@ -111,23 +114,51 @@ def record(engine: Engine, episode: Episode, pace: str = "") -> StreamRecord:
         truth_G=truth_G,
         end_s=episode.duration_s,
         pace=pace,
+        doubt=CaptionDoubt(engine, texts, embeddings_SE) if engine.has_decoder else None,
     )
 
 
 def record_still(engine: Engine, episode: Episode, worsen: Worsen) -> StreamRecord:
-    """The first moment of an episode for STILL_S; captions are not decoded, nothing happens."""
+    """The first moment of an episode for STILL_S, in which nothing happens."""
     rng = np.random.default_rng([episode.seed, 12])
     times_s = np.arange(0.0, STILL_S, 1.0 / STEPS_HZ)
     image = episode.render(0.0, SIZE_HW)
     images = worsen(np.broadcast_to(image, (len(times_s), *image.shape)).copy(), rng)
+    embeddings_SE = embed(engine, images, times_s)
+    texts = decode(engine, embeddings_SE)
     return StreamRecord(
         times_s_S=times_s,
-        embeddings_SE=embed(engine, images, times_s),
+        embeddings_SE=embeddings_SE,
         decoded_S=np.zeros(len(times_s), dtype=np.int64),
         starts_s_G=np.zeros(1),
         truth_G=np.zeros(1, dtype=np.int64),
         end_s=STILL_S,
+        doubt=CaptionDoubt(engine, texts, embeddings_SE) if engine.has_decoder else None,
     )
+
+
+class CaptionDoubt:
+    """Doubt of the captions of one stream, computed where it is asked for, some steps at a time."""
+
+    def __init__(
+        self, engine: Engine, texts_S: Sequence[str], embeddings_SE: npt.NDArray[np.float32]
+    ) -> None:
+        self._engine = engine
+        self._texts_S = texts_S
+        self._embeddings_SE = embeddings_SE
+        self._known: dict[tuple[str, int], npt.NDArray[np.float64]] = {}
+
+    def __call__(self, spoken: int, step: int) -> float:
+        """Doubt at `step` of the caption decoded at `spoken`."""
+        text = self._texts_S[spoken]
+        return lost_share(self._log_probability(text, step), self._log_probability(text, spoken))
+
+    def _log_probability(self, text: str, step: int) -> float:
+        chunk, at = divmod(step, DOUBT_STEPS)
+        if (text, chunk) not in self._known:
+            some_SE = self._embeddings_SE[chunk * DOUBT_STEPS : (chunk + 1) * DOUBT_STEPS]
+            self._known[text, chunk] = self._engine.caption_log_probability(text, some_SE)
+        return float(self._known[text, chunk][at])
 
 
 def embed(

@@ -271,6 +271,34 @@ class Engine:
             )
         return self._tokenizer.decode(ids_BL)
 
+    def caption_log_probability(self, text: str, embeddings: Embeddings) -> npt.NDArray[np.float64]:
+        """How probable the Y-decoder finds a text, end included, for each embedding (n, E).
+
+        One parallel pass, where finding words takes one pass a token. A text beyond the Y-decoder's
+        length is judged by its beginning.
+
+        Raises:
+            EngineError: the model has no Y-decoder.
+        """
+        decoder = self._model.y_decoder
+        if decoder is None:
+            raise EngineError("this model has no Y-decoder; it finds no text probable")
+        embeddings = self._checked(embeddings)
+        limit = decoder.config.max_new_tokens
+        if text:
+            ids_BL, mask_BL = self._tokenizer.encode_batch([text], limit, truncate=True, eos=True)
+        else:  # what a model without words for an embedding says: the end at once
+            ids_BL = torch.tensor([[self._tokenizer.eos_id]])
+            mask_BL = torch.ones_like(ids_BL)
+        ids_BL = ids_BL.expand(len(embeddings), -1).to(self._device)
+        mask_BL = mask_BL.expand(len(embeddings), -1).to(self._device)
+        with self._lock, torch.inference_mode():
+            embeddings_BE = torch.from_numpy(np.array(embeddings)).to(self._device)
+            logits_BLV = decoder(embeddings_BE, ids_BL, mask_BL).float()
+            log_BL = logits_BLV.log_softmax(-1).gather(-1, ids_BL[..., None])[..., 0]
+            sum_B: npt.NDArray[np.float64] = log_BL.sum(dim=1).double().cpu().numpy()
+        return sum_B
+
     def caption_score(self, text: str, embedding_E: EmbeddingE) -> float:
         """Cosine of a caption's embedding with an embedding; 0 for an empty caption.
 
@@ -292,7 +320,9 @@ class Engine:
         queries = [self.config.scene_query, self.config.caption_query]
         embeddings = self.predict(self.encode_clips(clip), queries)
         self.encode_texts(queries)
-        self.decode(embeddings[:1])
+        captions = self.decode(embeddings[:1])
+        if self.has_decoder:
+            self.caption_log_probability(captions[0], embeddings[:1])
 
     def _checked(self, embeddings: Embeddings) -> Embeddings:
         embeddings = np.asarray(embeddings, np.float32)

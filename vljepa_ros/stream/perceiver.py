@@ -2,7 +2,7 @@
 
 The way of a frame: prepared once (resized, cropped) → clip buffer → tokens (each tubelet encoded
 once) → predictor(query) → embedding → segmenter → a state, always, and a decoded caption when the
-meaning moved.
+last one no longer holds.
 """
 
 from __future__ import annotations
@@ -13,9 +13,16 @@ from dataclasses import dataclass
 from vljepa_ros.config import PerceptionConfig, SelectiveConfig
 from vljepa_ros.model.engine import Engine
 from vljepa_ros.stream.clip_buffer import Added, ClipBuffer
-from vljepa_ros.stream.segmenter import Decision, Segmenter
+from vljepa_ros.stream.segmenter import Decision, Segmenter, lost_share
 from vljepa_ros.stream.token_cache import TokenCache
-from vljepa_ros.types import EventReason, Frame, SemanticEvent, SemanticState, Step
+from vljepa_ros.types import (
+    EmbeddingE,
+    EventReason,
+    Frame,
+    SemanticEvent,
+    SemanticState,
+    Step,
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,8 @@ class Perceiver:
         self._state_since_ns = 0
         self._reset_asked = False
         self._latest: Step | None = None
+        self._spoken = ("", 0.0)
+        """Caption of the last event and its log probability when it was decoded."""
         self._question = self._checked(config.query or model.caption_query, config.labels)
         self._next_question: _Question | None = None
 
@@ -131,7 +140,8 @@ class Perceiver:
         question = self._question
         embedding_E = self._engine.predict(self._tokens.tokens(clip), [question.query])[0]
         labels = self._engine.score_labels(embedding_E, question.labels)
-        decision = self._segmenter.step(clip.stamp_ns, embedding_E)
+        doubt = self._doubt if self._engine.has_decoder else None
+        decision = self._segmenter.step(clip.stamp_ns, embedding_E, doubt)
         self._count(decision, clip.stamp_ns)
         state = SemanticState(
             stamp_ns=clip.stamp_ns,
@@ -168,6 +178,8 @@ class Perceiver:
 
     def _event(self, state: SemanticState, reason: EventReason) -> SemanticEvent:
         caption, caption_score = self._caption(state)
+        if self._engine.has_decoder:
+            self._spoken = (caption, self._log_probability(caption, state.embedding_E))
         return SemanticEvent(
             stamp_ns=state.stamp_ns,
             frame_id=state.frame_id,
@@ -187,6 +199,13 @@ class Perceiver:
         """Caption and its cosine with the embedding; ("", 0) from a model without Y-decoder."""
         caption = self._engine.decode(state.embedding_E[None])[0]
         return caption, self._engine.caption_score(caption, state.embedding_E)
+
+    def _doubt(self, embedding_E: EmbeddingE) -> float:
+        caption, when_spoken = self._spoken
+        return lost_share(self._log_probability(caption, embedding_E), when_spoken)
+
+    def _log_probability(self, caption: str, embedding_E: EmbeddingE) -> float:
+        return float(self._engine.caption_log_probability(caption, embedding_E[None])[0])
 
     def _forget(self, *, meaning: bool) -> None:
         self._tokens.clear()

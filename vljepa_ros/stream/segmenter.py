@@ -1,29 +1,30 @@
-"""Selective decoding, online and causal: speak when the meaning has moved, and has settled.
+"""Selective decoding, online and causal: speak when the last caption no longer holds.
 
-Three vectors are enough:
+The score says how wrong the last event's words have become:
 
-* *spoken*: the embedding at the last published event, what listeners believe now;
-* *recent*: a short running average of the embedding (time constant `average_s`), because one noisy
-  step is not a change;
-* the new embedding itself; its distance to *recent* is the step's *unrest*.
+* with a Y-decoder, *doubt*: the share of its probability that the last caption has lost under the
+  new embedding. To read how probable given words are takes the Y-decoder one parallel pass; to find
+  new words takes it one pass for each of them;
+* without one, the distance (1 − cosine) from the embedding of the last event.
 
-Distances are 1 − cosine. The score is the distance of recent to spoken. When it rises above the
-threshold a change is *pending*; it is dropped again if the score falls below hysteresis ×
-threshold, and published once the unrest is small beside the distance moved (the stream has settled
-at a new meaning), or after `patience_s` (a stale caption is wrong anyway). The published embedding
-becomes *spoken*. A word said too early therefore leaves the settled meaning away from *spoken*: the
-score rises again, and the next event corrects it.
+When the score rises above its threshold a change is *pending*; it is dropped again if the score
+falls below hysteresis × threshold, and published once the stream has settled (the embedding's
+distance from the step before is small beside that from the last event) or after `patience_s` (a
+stale caption is wrong anyway). A word said too early is corrected by the same rule: it soon loses
+its probability too.
 
-The threshold adapts: it never lies below `noise_factor` times the stream's own noise. Noise is how
-far steps lie from the mean of their state, over the calmer part of the last NOISE_WINDOW_S, so that
-a still but noisy stream is silent and a lively one keeps its threshold.
+What the stream does by itself, standing still, is noise: how far steps lie from the mean of their
+state, over the calmer part of the last NOISE_WINDOW_S. Within `noise_factor` times that of the last
+event nothing has changed, and the Y-decoder is not asked.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,16 @@ NOISE_SAMPLES = 64
 """Kept of a window; a faster stream is thinned out."""
 CALMER_SHARE = 0.3
 """Quantile that counts as noise: in a busy stream more than half of the steps are under way."""
+UNMOVED = 0.005
+"""An embedding no further away than this says the same; the Y-decoder is not asked again."""
+
+Doubt: TypeAlias = Callable[[EmbeddingE], float]
+"""The share of its probability that the last caption has lost under an embedding, 0…1."""
+
+
+def lost_share(log_probability: float, when_spoken: float) -> float:
+    """Doubt from a caption's log probability now and under the embedding it was decoded from."""
+    return 1.0 - math.exp(min(log_probability - when_spoken, 0.0))
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,7 @@ class Decision:
     reason: EventReason | None
     """Why to publish an event now; None = nothing to say."""
     score: float
-    """Distance of the recent meaning from the spoken one, 0…1."""
+    """How wrong the last caption has become, 0…1."""
     threshold: float
     """Score that counts as a change at present, 0…1."""
 
@@ -76,37 +87,50 @@ class Segmenter:
             self.reset()
             self._opening = EventReason.REQUEST
 
-    def step(self, stamp_ns: int, embedding_E: EmbeddingE) -> Decision:
+    def step(self, stamp_ns: int, embedding_E: EmbeddingE, doubt: Doubt | None = None) -> Decision:
         """Judge one step. Stamps rise strictly between resets.
 
         Args:
             stamp_ns: stamp of the step's newest frame.
             embedding_E: the step's embedding, unit norm.
+            doubt: asked of the caption of the last event; None = the model has no words.
         """
         if self._opening is not None:
             opening, self._opening = self._opening, None
             self._speak(stamp_ns, embedding_E)
-            self._last_ns = stamp_ns
-            return Decision(opening, 0.0, self._threshold())
-        elapsed_s = (stamp_ns - self._last_ns) / 1e9
-        self._last_ns = stamp_ns
-        unrest = _distance(embedding_E, self._recent_E)
-        keep = math.exp(-elapsed_s / self.config.average_s) if self.config.average_s > 0 else 0.0
-        self._recent_E *= keep
-        self._recent_E += (1.0 - keep) * embedding_E
-        score = _distance(self._recent_E, self._spoken_E)
-        threshold = self._threshold()
-        reason = self._reason(stamp_ns, score, threshold, unrest)
+            return Decision(opening, 0.0, self._threshold(doubt is None))
+        distance = _distance(embedding_E, self._spoken_E)
+        score = distance if doubt is None else self._doubt(embedding_E, distance, doubt)
+        threshold = self._threshold(doubt is None)
+        settled = _distance(embedding_E, self._newest_E) <= self.config.settle * distance
+        reason = self._reason(stamp_ns, score, threshold, settled)
         self._noise.add(stamp_ns, embedding_E)
+        self._newest_E = embedding_E.astype(np.float64)
         if reason is not None:
             self._speak(stamp_ns, embedding_E)
         return Decision(reason, score, threshold)
 
-    def _threshold(self) -> float:
-        return min(max(self.config.threshold, self.config.noise_factor * self._noise.level), 1.0)
+    def _doubt(self, embedding_E: EmbeddingE, distance: float, doubt: Doubt) -> float:
+        if distance <= max(UNMOVED, self._own_motion):
+            return 0.0
+        if self._asked_E is None or _distance(embedding_E, self._asked_E) > UNMOVED:
+            self._asked_E = embedding_E.astype(np.float64)
+            self._answer = min(max(doubt(embedding_E), 0.0), 1.0)
+        return self._answer
+
+    @property
+    def _own_motion(self) -> float:
+        """Distance from the last event that the stream's noise explains."""
+        return min(self.config.noise_factor * self._noise.level, 1.0)
+
+    def _threshold(self, by_distance: bool) -> float:
+        config = self.config
+        if by_distance:
+            return max(config.distance_threshold, self._own_motion)
+        return config.threshold
 
     def _reason(
-        self, stamp_ns: int, score: float, threshold: float, unrest: float
+        self, stamp_ns: int, score: float, threshold: float, settled: bool
     ) -> EventReason | None:
         config = self.config
         if score > threshold and self._pending_since_ns is None:
@@ -116,7 +140,7 @@ class Segmenter:
         silent_s = (stamp_ns - self._spoken_ns) / 1e9
         if self._pending_since_ns is not None and silent_s >= config.min_interval_s:
             pending_s = (stamp_ns - self._pending_since_ns) / 1e9
-            if unrest <= config.settle * score or pending_s >= config.patience_s:
+            if settled or pending_s >= config.patience_s:
                 return EventReason.CHANGE
         if 0.0 < config.max_interval_s <= silent_s:
             return EventReason.HEARTBEAT
@@ -124,7 +148,9 @@ class Segmenter:
 
     def _speak(self, stamp_ns: int, embedding_E: EmbeddingE) -> None:
         self._spoken_E = embedding_E.astype(np.float64)
-        self._recent_E = self._spoken_E.copy()
+        self._newest_E = self._spoken_E
+        self._asked_E: npt.NDArray[np.float64] | None = None
+        self._answer = 0.0
         self._noise.start_state(embedding_E)
         self._spoken_ns = stamp_ns
         self._pending_since_ns = None

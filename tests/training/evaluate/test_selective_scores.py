@@ -19,9 +19,7 @@ from training.evaluate.selective_scores import (
 from vljepa_ros.config import SelectiveConfig
 from vljepa_ros.types import EventReason
 
-SETTING = SelectiveConfig(
-    threshold=0.2, average_s=0.0, settle=10.0, min_interval_s=0.0, noise_factor=0.0
-)
+SETTING = SelectiveConfig(distance_threshold=0.2, settle=10.0, min_interval_s=0.0, noise_factor=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +65,7 @@ def test_scores_are_counted_by_the_definitions(calm: list[StreamRecord]) -> None
 
 
 def test_a_setting_above_the_target_gets_no_credit_for_it(calm: list[StreamRecord]) -> None:
-    scores = score(calm, dataclasses.replace(SETTING, threshold=0.1))
+    scores = score(calm, dataclasses.replace(SETTING, distance_threshold=0.1))
     assert scores.reached
     assert scores.decodes_per_event == scores.tuned_decodes_per_event
 
@@ -75,7 +73,7 @@ def test_a_setting_above_the_target_gets_no_credit_for_it(calm: list[StreamRecor
 def test_a_setting_below_the_target_pays_the_decodes_that_reach_it(
     calm: list[StreamRecord],
 ) -> None:
-    scores = score(calm, dataclasses.replace(SETTING, threshold=0.6))
+    scores = score(calm, dataclasses.replace(SETTING, distance_threshold=0.6))
     assert not scores.reached
     assert scores.quality < scores.target_quality
     assert scores.decodes_per_event > scores.tuned_decodes_per_event
@@ -92,7 +90,7 @@ def test_threshold_curve_runs_the_segmenter(calm: list[StreamRecord]) -> None:
     curve = threshold_curve(calm, SETTING, [0.1, 0.4])
     for row, stream in enumerate(calm):
         for column, threshold in enumerate((0.1, 0.4)):
-            at = dataclasses.replace(SETTING, threshold=threshold)
+            at = dataclasses.replace(SETTING, distance_threshold=threshold)
             chosen, reasons = segment(stream, at)
             assert reasons[0] is EventReason.FIRST
             assert curve.decodes_RK[row, column] == chosen.sum()
@@ -105,7 +103,7 @@ def test_scores_are_deterministic(calm: list[StreamRecord]) -> None:
 
 def test_heartbeats_count_as_decodes_but_not_as_false_changes() -> None:
     still = [still_stream(0, duration_s=60.0, noise=0.05)]
-    config = dataclasses.replace(SETTING, threshold=0.5, max_interval_s=10.0)
+    config = dataclasses.replace(SETTING, distance_threshold=0.5, max_interval_s=10.0)
     chosen, reasons = segment(still[0], config)
     assert chosen.sum() == 6
     assert reasons.count(EventReason.HEARTBEAT) == 5
@@ -114,7 +112,7 @@ def test_heartbeats_count_as_decodes_but_not_as_false_changes() -> None:
 
 def test_false_changes_are_per_hour() -> None:
     still = [still_stream(seed, duration_s=90.0, noise=0.8) for seed in range(2)]
-    eager = dataclasses.replace(SETTING, threshold=0.05)
+    eager = dataclasses.replace(SETTING, distance_threshold=0.05)
     changes = sum(segment(stream, eager)[1].count(EventReason.CHANGE) for stream in still)
     assert changes > 0
     duration_s = sum(stream.duration_s for stream in still)

@@ -12,7 +12,7 @@ from training.evaluate.selective import StreamRecord, oracle_decodes
 from training.evaluate.tune_selective import GRID, MARGIN, Pace, settings, tune
 from vljepa_ros.config import SelectiveConfig
 
-PLAIN = SelectiveConfig(average_s=0.0, settle=10.0, min_interval_s=0.0, noise_factor=0.0)
+PLAIN = SelectiveConfig(settle=10.0, min_interval_s=0.0, noise_factor=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def paces() -> list[list[StreamRecord]]:
 
 
 def at(threshold: float) -> SelectiveConfig:
-    return dataclasses.replace(PLAIN, threshold=threshold)
+    return dataclasses.replace(PLAIN, distance_threshold=threshold)
 
 
 def test_saying_idle_once_does_not_qualify(paces: list[list[StreamRecord]]) -> None:
@@ -52,7 +52,7 @@ def test_the_cheapest_setting_that_keeps_enough_wins(paces: list[list[StreamReco
         if all(trial.kept >= MARGIN for trial in others):
             assert sum(t.cost for t in others) >= sum(t.cost for t in trials)
     # Neither the most talkative nor the most silent.
-    assert 0.02 < best.threshold < 0.8
+    assert 0.02 < best.distance_threshold < 0.8
 
 
 def test_without_a_qualifying_setting_the_least_shortfall_wins(
