@@ -135,6 +135,38 @@ def test_caption_score_is_the_captions_cosine(engine: Engine) -> None:
     assert abs(engine.caption_score("the cube " * 300, embedding(engine))) <= 1.0
 
 
+@torch.no_grad()
+def test_a_captions_probability_is_that_of_its_tokens_one_by_one(
+    engine: Engine, shared_folder: Path
+) -> None:
+    model, tokenizer = checkpoint.load(shared_folder)
+    assert model.y_decoder is not None
+    two_NE = np.stack([embedding(engine, seed) for seed in (0, 20)])
+    ids, _ = tokenizer.encode_batch(["the red cube"], 12, eos=True)
+    wanted = []
+    for row_E in torch.from_numpy(two_NE):
+        log_probability = 0.0
+        for end in range(1, ids.shape[1] + 1):
+            so_far = ids[:, :end]
+            last = model.y_decoder(row_E[None], so_far, torch.ones_like(so_far))[0, -1]
+            log_probability += float(last.log_softmax(-1)[ids[0, end - 1]])
+        wanted.append(log_probability)
+    found_N = engine.caption_log_probability("the red cube", two_NE)
+    np.testing.assert_allclose(found_N, wanted, atol=1e-4)
+    assert found_N[0] != found_N[1]
+
+
+def test_no_text_and_a_long_text_have_a_probability_too(
+    engine: Engine, tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    one_NE = embedding(engine)[None]
+    for text in ("", "red cube " * 200):
+        assert np.isfinite(engine.caption_log_probability(text, one_NE)).all()
+    mute = Engine.load(saved(tmp_path, tokenizer, y_decoder=None), device="cpu")
+    with pytest.raises(EngineError, match="no Y-decoder"):
+        mute.caption_log_probability("red", one_NE)
+
+
 def test_the_space_is_named_by_its_weights(
     engine: Engine, shared_folder: Path, tmp_path: Path, tokenizer: Tokenizer
 ) -> None:

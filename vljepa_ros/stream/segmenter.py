@@ -78,6 +78,8 @@ class Segmenter:
     def reset(self) -> None:
         """Forget the stream: the next step is the first."""
         self._opening: EventReason | None = EventReason.FIRST
+        self._spoken_E = self._newest_E = np.zeros(0)
+        self._asked_E: EmbeddingE | None = None
         self._noise = _NoiseFloor()
         self._pending_since_ns: int | None = None
 
@@ -114,7 +116,7 @@ class Segmenter:
         if distance <= max(UNMOVED, self._own_motion):
             return 0.0
         if self._asked_E is None or _distance(embedding_E, self._asked_E) > UNMOVED:
-            self._asked_E = embedding_E.astype(np.float64)
+            self._asked_E = embedding_E
             self._answer = min(max(doubt(embedding_E), 0.0), 1.0)
         return self._answer
 
@@ -147,9 +149,8 @@ class Segmenter:
         return None
 
     def _speak(self, stamp_ns: int, embedding_E: EmbeddingE) -> None:
-        self._spoken_E = embedding_E.astype(np.float64)
-        self._newest_E = self._spoken_E
-        self._asked_E: npt.NDArray[np.float64] | None = None
+        self._spoken_E = self._newest_E = embedding_E.astype(np.float64)
+        self._asked_E = None
         self._answer = 0.0
         self._noise.start_state(embedding_E)
         self._spoken_ns = stamp_ns
