@@ -140,9 +140,17 @@ class SelectiveConfig:
         live=True,
     )
     distance_threshold: float = setting(
-        0.22,
-        "The same where the model has no Y-decoder and the score is 1 - cosine to the embedding "
-        "of the last event [0..1]",
+        0.3,
+        "The same where words do not decide and the score is 1 - cosine to the embedding of the "
+        "last event [0..1]",
+        low=0.0,
+        high=1.0,
+        live=True,
+    )
+    trust: float = setting(
+        0.3,
+        "Words decide while the captions of the last 10 s had at least this probability when they "
+        "were decoded; below it, as on scenes the model does not know, the distance does [0..1]",
         low=0.0,
         high=1.0,
         live=True,

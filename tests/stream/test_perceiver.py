@@ -17,7 +17,7 @@ from vljepa_ros.stream.perceiver import Perceiver
 from vljepa_ros.types import EventReason, Frame, Step
 
 START_NS = 50 * NS_PER_S
-QUIET = SelectiveConfig(threshold=1.0, max_interval_s=0.0)
+QUIET = SelectiveConfig(threshold=1.0, distance_threshold=1.0, trust=0.0, max_interval_s=0.0)
 
 
 def perceiver_of(
@@ -74,7 +74,9 @@ def test_the_state_goes_on_until_the_meaning_moves(engine: Engine, images: np.nd
 
 
 def test_a_change_opens_the_next_state(engine: Engine, images: np.ndarray) -> None:
-    eager = SelectiveConfig(threshold=0.0, settle=10.0, min_interval_s=0.0, noise_factor=0.0)
+    eager = SelectiveConfig(
+        threshold=0.0, trust=0.0, settle=10.0, min_interval_s=0.0, noise_factor=0.0
+    )
     perceiver = perceiver_of(engine, eager)
     first = must(perceiver.step(frame(images, 0)))
     steps = (must(perceiver.step(frame(images, index))) for index in range(1, 20))
@@ -94,7 +96,7 @@ def test_a_change_opens_the_next_state(engine: Engine, images: np.ndarray) -> No
 
 
 def test_a_heartbeat_speaks_without_a_new_state(engine: Engine, images: np.ndarray) -> None:
-    perceiver = perceiver_of(engine, SelectiveConfig(threshold=1.0, max_interval_s=2.0))
+    perceiver = perceiver_of(engine, dataclasses.replace(QUIET, max_interval_s=2.0))
     steps = [must(perceiver.step(frame(images, 0, offset_s=i))) for i in range(6)]
     reasons = [s.event.reason if s.event else None for s in steps]
     assert reasons == [EventReason.FIRST, None, EventReason.HEARTBEAT, None,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from vljepa_ros.config import SelectiveConfig
-from vljepa_ros.stream.segmenter import Decision, Doubt, Segmenter, lost_share
+from vljepa_ros.stream.segmenter import Decision, Segmenter, Words
 from vljepa_ros.types import EventReason
 
 STEP_NS = 250_000_000
@@ -212,70 +213,90 @@ def test_the_embedding_given_is_left_alone() -> None:
 
 # --- with a Y-decoder ----------------------------------------------------------------------------
 
-WORDS = dataclasses.replace(PLAIN, threshold=0.5, settle=10.0)
+WORDS = dataclasses.replace(PLAIN, threshold=0.5, settle=10.0, trust=0.3)
 
 
-class Listener:
-    """Doubts by a rule, and remembers what it was asked."""
+class Speaker:
+    """A Y-decoder whose captions have probability `own` when spoken, and lose it by a rule."""
 
-    def __init__(self, rule: Callable[[float], float]) -> None:
-        self._rule = rule
+    def __init__(self, lost: Callable[[float], float], own: float = 0.8) -> None:
+        self._lost = lost
+        self.own = own
         self.asked: list[float] = []
 
-    def __call__(self, embedding_E: np.ndarray) -> float:
-        degrees = float(np.rad2deg(np.arctan2(embedding_E[1], embedding_E[0])))
-        self.asked.append(round(degrees))
-        return self._rule(degrees)
+    def words(self, degrees: float) -> Words:
+        def now() -> float:
+            self.asked.append(degrees)
+            return float(np.log(self.own * (1.0 - self._lost(degrees))))
+
+        return Words(float(np.log(self.own)), now)
 
 
-def run_with_words(config: SelectiveConfig, degrees: list[float], doubt: Doubt) -> list[Decision]:
+def run_with_words(config: SelectiveConfig, degrees: list[float], said: Speaker) -> list[Decision]:
     segmenter = Segmenter(config)
-    return [segmenter.step((i + 1) * STEP_NS, at_angle(d), doubt) for i, d in enumerate(degrees)]
+    return [
+        segmenter.step((i + 1) * STEP_NS, at_angle(d), said.words(d)) for i, d in enumerate(degrees)
+    ]
 
 
-def test_with_words_the_doubt_counts_and_not_the_distance() -> None:
-    far_but_true, near_but_wrong = Listener(lambda _: 0.1), Listener(lambda _: 0.9)
+def test_with_words_their_lost_probability_counts_and_not_the_distance() -> None:
+    far_but_true, near_but_wrong = Speaker(lambda _: 0.1), Speaker(lambda _: 0.9)
     assert spoken(run_with_words(WORDS, [0, 90, 90], far_but_true)) == {0: FIRST}
     decisions = run_with_words(WORDS, [0, 12, 12], near_but_wrong)
     assert spoken(decisions) == {0: FIRST, 1: CHANGE}
-    assert (decisions[1].score, decisions[1].threshold) == (0.9, 0.5)
+    assert (decisions[1].score, decisions[1].threshold) == (pytest.approx(0.9), 0.5)
+
+
+def test_words_that_gain_probability_are_in_no_doubt() -> None:
+    assert run_with_words(WORDS, [0, 40], Speaker(lambda _: -0.2))[1].score == 0.0
 
 
 def test_the_decoder_is_asked_only_of_what_has_moved() -> None:
-    doubt = Listener(lambda _: 0.2)
-    decisions = run_with_words(WORDS, [0, 1, 0, 40, 41, 40, 60, 0], doubt)
-    assert doubt.asked == [40, 60]
+    said = Speaker(lambda _: 0.2)
+    decisions = run_with_words(WORDS, [0, 1, 0, 40, 41, 40, 60, 0], said)
+    assert said.asked == [40, 60]
     # Where it is not asked again its last answer stands; back at the spoken meaning there is none.
-    assert [d.score for d in decisions] == [0.0, 0.0, 0.0, 0.2, 0.2, 0.2, 0.2, 0.0]
+    assert [round(d.score, 6) for d in decisions] == [0, 0, 0, 0.2, 0.2, 0.2, 0.2, 0]
 
 
 def test_after_an_event_the_new_caption_is_asked_anew() -> None:
-    doubt = Listener(lambda degrees: 0.9 if degrees < 60 else 0.1)
-    run_with_words(WORDS, [0, 40, 80, 80, 80], doubt)
-    assert doubt.asked == [40, 80]
+    said = Speaker(lambda degrees: 0.9 if degrees < 60 else 0.1)
+    run_with_words(WORDS, [0, 40, 80, 80, 80], said)
+    assert said.asked == [40, 80]
 
 
 def test_within_the_streams_own_noise_the_decoder_is_not_asked() -> None:
     config = dataclasses.replace(WORDS, noise_factor=4.0)
-    asked = []
-
-    def doubt(embedding_E: np.ndarray) -> float:
-        asked.append(1)
-        return 0.9
-
+    said = Speaker(lambda _: 0.9)
     segmenter = Segmenter(config)
     for i, embedding_E in enumerate(noisy(0.4, 400)):
-        segmenter.step((i + 1) * STEP_NS, embedding_E, doubt)
-    assert len(asked) < 8
+        segmenter.step((i + 1) * STEP_NS, embedding_E, said.words(float(i)))
+    assert len(said.asked) < 8
 
 
-@pytest.mark.parametrize("wrong", [-1.0, 2.0, 1.0 + 1e-12])
-def test_a_doubt_out_of_range_is_limited(wrong: float) -> None:
-    decisions = run_with_words(WORDS, [0, 40], Listener(lambda _: wrong))
-    assert 0.0 <= decisions[1].score <= 1.0
+def test_where_words_were_improbable_from_the_start_the_distance_decides() -> None:
+    unsure = Speaker(lambda _: 0.9, own=0.1)
+    decisions = run_with_words(WORDS, [0, 20, 20, 60, 60], unsure)
+    assert spoken(decisions) == {0: FIRST, 3: CHANGE}
+    assert decisions[1].score == pytest.approx(1 - np.cos(np.deg2rad(20)), abs=1e-6)
+    assert decisions[1].threshold == WORDS.distance_threshold
+    assert not unsure.asked
 
 
-def test_doubt_is_the_lost_share_of_a_probability() -> None:
-    assert lost_share(np.log(0.1), np.log(0.4)) == pytest.approx(0.75)
-    assert lost_share(np.log(0.4), np.log(0.1)) == 0.0
-    assert lost_share(-1e9, 0.0) == 1.0
+def test_one_improbable_caption_among_good_ones_changes_nothing_and_many_do() -> None:
+    said = Speaker(lambda _: 0.2)
+    segmenter = Segmenter(WORDS)
+    stamps_ns = itertools.count(STEP_NS, STEP_NS)
+
+    def threshold_after(steps: int) -> float:
+        return [
+            segmenter.step(next(stamps_ns), at_angle(0), said.words(0)).threshold
+            for _ in range(steps)
+        ][-1]
+
+    assert threshold_after(40) == WORDS.threshold
+    said.own = 0.05
+    assert threshold_after(8) == WORDS.threshold
+    assert threshold_after(60) == WORDS.distance_threshold
+    said.own = 0.9
+    assert threshold_after(60) == WORDS.threshold

@@ -50,8 +50,8 @@ class StreamRecord:
     end_s: float
     """End of the stream: of its last segment and of its last step."""
     pace: str = ""
-    doubt: Callable[[int, int], float] | None = None
-    """[i, j]: doubt at step j of the caption decoded at step i; None = no Y-decoder."""
+    log_probability: Callable[[int, int], float] | None = None
+    """(i, j): of the caption decoded at step i, under step j's embedding; None = no Y-decoder."""
 
     def __post_init__(self) -> None:
         steps, segments = len(self.times_s_S), len(self.starts_s_G)

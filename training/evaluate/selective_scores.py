@@ -11,7 +11,7 @@ threshold reaches the target, it is charged with decoding every step.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -29,8 +29,8 @@ from training.evaluate.selective import (
     uniform_curve,
 )
 from vljepa_ros.config import SelectiveConfig
-from vljepa_ros.stream.segmenter import Segmenter
-from vljepa_ros.types import EmbeddingE, EventReason
+from vljepa_ros.stream.segmenter import Segmenter, Words
+from vljepa_ros.types import EventReason
 
 EQUAL_QUALITY = 0.95
 THRESHOLDS = tuple(float(t) for t in np.geomspace(0.01, 0.95, 24).round(4))
@@ -75,23 +75,21 @@ def segment(
 ) -> tuple[Bools, list[EventReason | None]]:
     """Run the segmenter over a stream: where it decodes, and why."""
     segmenter = Segmenter(config)
-    doubt = stream.doubt
     stamps_ns = np.round(stream.times_s_S * 1e9).astype(np.int64)
     reasons: list[EventReason | None] = []
     spoken = 0
-    for step, (stamp_ns, embedding_E) in enumerate(
-        zip(stamps_ns, stream.embeddings_SE, strict=True)
-    ):
-        asked = None if doubt is None else partial(_doubt_at, doubt, spoken, step)
-        reasons.append(segmenter.step(int(stamp_ns), embedding_E, asked).reason)
+    for step, stamp_ns in enumerate(stamps_ns):
+        words = _words(stream, spoken, step)
+        reasons.append(segmenter.step(int(stamp_ns), stream.embeddings_SE[step], words).reason)
         spoken = spoken if reasons[-1] is None else step
     return np.array([reason is not None for reason in reasons]), reasons
 
 
-def _doubt_at(
-    doubt: Callable[[int, int], float], spoken: int, step: int, _embedding_E: EmbeddingE
-) -> float:
-    return doubt(spoken, step)
+def _words(stream: StreamRecord, spoken: int, step: int) -> Words | None:
+    if stream.log_probability is None:
+        return None
+    when_spoken = stream.log_probability(spoken, spoken)
+    return Words(when_spoken, partial(stream.log_probability, spoken, step))
 
 
 def threshold_curve(
@@ -197,7 +195,7 @@ class _Comparison:
 
     def __init__(self, streams: Sequence[StreamRecord], config: SelectiveConfig) -> None:
         # Lowering the threshold is the only freedom left on streams not tuned on.
-        by_distance = streams[0].doubt is None
+        by_distance = streams[0].log_probability is None
         tuned = config.distance_threshold if by_distance else config.threshold
         lower = [t for t in THRESHOLDS if t < tuned]
         self._uniform = uniform_curve(streams)

@@ -20,14 +20,13 @@ from training.tabletop.world import Episode
 from vljepa_ros.config import SelectiveConfig
 from vljepa_ros.model.engine import Engine, Tokens
 from vljepa_ros.stream.clip_buffer import NS_PER_S, ClipBuffer
-from vljepa_ros.stream.segmenter import lost_share
 from vljepa_ros.types import Clip, Frame
 
 STEPS_HZ = 4.0
 SIZE_HW = (240, 320)
 BATCH = 32
 CAPTIONS_A_BATCH = 128
-DOUBT_STEPS = 16
+STEPS_A_CHUNK = 16
 PACES = {"busy": 0.5, "calm": 0.8}
 """Share of idle time."""
 ACTIONS_A_STREAM = 10
@@ -114,7 +113,7 @@ def record(engine: Engine, episode: Episode, pace: str = "") -> StreamRecord:
         truth_G=truth_G,
         end_s=episode.duration_s,
         pace=pace,
-        doubt=CaptionDoubt(engine, texts, embeddings_SE) if engine.has_decoder else None,
+        log_probability=_log_probability(engine, texts, embeddings_SE),
     )
 
 
@@ -133,12 +132,12 @@ def record_still(engine: Engine, episode: Episode, worsen: Worsen) -> StreamReco
         starts_s_G=np.zeros(1),
         truth_G=np.zeros(1, dtype=np.int64),
         end_s=STILL_S,
-        doubt=CaptionDoubt(engine, texts, embeddings_SE) if engine.has_decoder else None,
+        log_probability=_log_probability(engine, texts, embeddings_SE),
     )
 
 
-class CaptionDoubt:
-    """Doubt of the captions of one stream, computed where it is asked for, some steps at a time."""
+class LogProbability:
+    """Of one stream's captions, computed where it is asked for, some steps at a time."""
 
     def __init__(
         self, engine: Engine, texts_S: Sequence[str], embeddings_SE: npt.NDArray[np.float32]
@@ -149,16 +148,19 @@ class CaptionDoubt:
         self._known: dict[tuple[str, int], npt.NDArray[np.float64]] = {}
 
     def __call__(self, spoken: int, step: int) -> float:
-        """Doubt at `step` of the caption decoded at `spoken`."""
+        """Of the caption decoded at `spoken`, under the embedding at `step`."""
         text = self._texts_S[spoken]
-        return lost_share(self._log_probability(text, step), self._log_probability(text, spoken))
-
-    def _log_probability(self, text: str, step: int) -> float:
-        chunk, at = divmod(step, DOUBT_STEPS)
+        chunk, at = divmod(step, STEPS_A_CHUNK)
         if (text, chunk) not in self._known:
-            some_SE = self._embeddings_SE[chunk * DOUBT_STEPS : (chunk + 1) * DOUBT_STEPS]
+            some_SE = self._embeddings_SE[chunk * STEPS_A_CHUNK : (chunk + 1) * STEPS_A_CHUNK]
             self._known[text, chunk] = self._engine.caption_log_probability(text, some_SE)
         return float(self._known[text, chunk][at])
+
+
+def _log_probability(
+    engine: Engine, texts_S: Sequence[str], embeddings_SE: npt.NDArray[np.float32]
+) -> LogProbability | None:
+    return LogProbability(engine, texts_S, embeddings_SE) if engine.has_decoder else None
 
 
 def embed(

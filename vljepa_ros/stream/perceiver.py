@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from vljepa_ros.config import PerceptionConfig, SelectiveConfig
 from vljepa_ros.model.engine import Engine
 from vljepa_ros.stream.clip_buffer import Added, ClipBuffer
-from vljepa_ros.stream.segmenter import Decision, Segmenter, lost_share
+from vljepa_ros.stream.segmenter import Decision, Segmenter, Words
 from vljepa_ros.stream.token_cache import TokenCache
 from vljepa_ros.types import (
     EmbeddingE,
@@ -140,8 +141,7 @@ class Perceiver:
         question = self._question
         embedding_E = self._engine.predict(self._tokens.tokens(clip), [question.query])[0]
         labels = self._engine.score_labels(embedding_E, question.labels)
-        doubt = self._doubt if self._engine.has_decoder else None
-        decision = self._segmenter.step(clip.stamp_ns, embedding_E, doubt)
+        decision = self._segmenter.step(clip.stamp_ns, embedding_E, self._words(embedding_E))
         self._count(decision, clip.stamp_ns)
         state = SemanticState(
             stamp_ns=clip.stamp_ns,
@@ -200,9 +200,11 @@ class Perceiver:
         caption = self._engine.decode(state.embedding_E[None])[0]
         return caption, self._engine.caption_score(caption, state.embedding_E)
 
-    def _doubt(self, embedding_E: EmbeddingE) -> float:
+    def _words(self, embedding_E: EmbeddingE) -> Words | None:
+        if not self._engine.has_decoder:
+            return None
         caption, when_spoken = self._spoken
-        return lost_share(self._log_probability(caption, embedding_E), when_spoken)
+        return Words(when_spoken, partial(self._log_probability, caption, embedding_E))
 
     def _log_probability(self, caption: str, embedding_E: EmbeddingE) -> float:
         return float(self._engine.caption_log_probability(caption, embedding_E[None])[0])

@@ -2,10 +2,12 @@
 
 The score says how wrong the last event's words have become:
 
-* with a Y-decoder, *doubt*: the share of its probability that the last caption has lost under the
-  new embedding. To read how probable given words are takes the Y-decoder one parallel pass; to find
-  new words takes it one pass for each of them;
-* without one, the distance (1 − cosine) from the embedding of the last event.
+* by words: *doubt*, the share of its probability that the last caption has lost under the new
+  embedding. To read how probable given words are takes the Y-decoder one parallel pass; to find new
+  words takes it one pass for each of them;
+* by distance: 1 − cosine to the embedding of the last event. So it is for a model without a
+  Y-decoder, and where the model does not trust its own words: when its captions had little
+  probability already when they were decoded, as on scenes that it was not trained on.
 
 When the score rises above its threshold a change is *pending*; it is dropped again if the score
 falls below hysteresis × threshold, and published once the stream has settled (the embedding's
@@ -24,7 +26,6 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -41,13 +42,18 @@ CALMER_SHARE = 0.3
 UNMOVED = 0.005
 """An embedding no further away than this says the same; the Y-decoder is not asked again."""
 
-Doubt: TypeAlias = Callable[[EmbeddingE], float]
-"""The share of its probability that the last caption has lost under an embedding, 0…1."""
+TRUST_S = 10.0
+"""Time over which the probability of the spoken captions is averaged."""
 
 
-def lost_share(log_probability: float, when_spoken: float) -> float:
-    """Doubt from a caption's log probability now and under the embedding it was decoded from."""
-    return 1.0 - math.exp(min(log_probability - when_spoken, 0.0))
+@dataclass(frozen=True)
+class Words:
+    """How probable the Y-decoder finds the caption of the last event (log probabilities)."""
+
+    when_spoken: float
+    """Under the embedding from which it was decoded."""
+    now: Callable[[], float]
+    """Under the step's embedding; takes a pass of the Y-decoder."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,7 @@ class Segmenter:
         self._opening: EventReason | None = EventReason.FIRST
         self._spoken_E = self._newest_E = np.zeros(0)
         self._asked_E: EmbeddingE | None = None
+        self._trust, self._trust_s = 0.0, 0.0
         self._noise = _NoiseFloor()
         self._pending_since_ns: int | None = None
 
@@ -89,35 +96,47 @@ class Segmenter:
             self.reset()
             self._opening = EventReason.REQUEST
 
-    def step(self, stamp_ns: int, embedding_E: EmbeddingE, doubt: Doubt | None = None) -> Decision:
+    def step(self, stamp_ns: int, embedding_E: EmbeddingE, words: Words | None = None) -> Decision:
         """Judge one step. Stamps rise strictly between resets.
 
         Args:
             stamp_ns: stamp of the step's newest frame.
             embedding_E: the step's embedding, unit norm.
-            doubt: asked of the caption of the last event; None = the model has no words.
+            words: those of the last event; None = the model has none. Not used at the first step.
         """
         if self._opening is not None:
             opening, self._opening = self._opening, None
             self._speak(stamp_ns, embedding_E)
-            return Decision(opening, 0.0, self._threshold(doubt is None))
+            self._newest_ns = stamp_ns
+            return Decision(opening, 0.0, self._threshold(words))
         distance = _distance(embedding_E, self._spoken_E)
-        score = distance if doubt is None else self._doubt(embedding_E, distance, doubt)
-        threshold = self._threshold(doubt is None)
+        words = self._trusted(stamp_ns, words)
+        score = distance if words is None else self._doubt(embedding_E, distance, words)
+        threshold = self._threshold(words)
         settled = _distance(embedding_E, self._newest_E) <= self.config.settle * distance
         reason = self._reason(stamp_ns, score, threshold, settled)
         self._noise.add(stamp_ns, embedding_E)
-        self._newest_E = embedding_E.astype(np.float64)
+        self._newest_E, self._newest_ns = embedding_E.astype(np.float64), stamp_ns
         if reason is not None:
             self._speak(stamp_ns, embedding_E)
         return Decision(reason, score, threshold)
 
-    def _doubt(self, embedding_E: EmbeddingE, distance: float, doubt: Doubt) -> float:
+    def _trusted(self, stamp_ns: int, words: Words | None) -> Words | None:
+        """The words, if those of the last TRUST_S were probable enough to go by."""
+        if words is None:
+            return None
+        elapsed_s = (stamp_ns - self._newest_ns) / 1e9
+        self._trust_s = min(self._trust_s + elapsed_s, TRUST_S)
+        share = min(elapsed_s / self._trust_s, 1.0)
+        self._trust += share * (math.exp(min(words.when_spoken, 0.0)) - self._trust)
+        return words if self._trust >= self.config.trust else None
+
+    def _doubt(self, embedding_E: EmbeddingE, distance: float, words: Words) -> float:
         if distance <= max(UNMOVED, self._own_motion):
             return 0.0
         if self._asked_E is None or _distance(embedding_E, self._asked_E) > UNMOVED:
             self._asked_E = embedding_E
-            self._answer = min(max(doubt(embedding_E), 0.0), 1.0)
+            self._answer = 1.0 - math.exp(min(words.now() - words.when_spoken, 0.0))
         return self._answer
 
     @property
@@ -125,11 +144,10 @@ class Segmenter:
         """Distance from the last event that the stream's noise explains."""
         return min(self.config.noise_factor * self._noise.level, 1.0)
 
-    def _threshold(self, by_distance: bool) -> float:
-        config = self.config
-        if by_distance:
-            return max(config.distance_threshold, self._own_motion)
-        return config.threshold
+    def _threshold(self, words: Words | None) -> float:
+        if words is None:
+            return max(self.config.distance_threshold, self._own_motion)
+        return self.config.threshold
 
     def _reason(
         self, stamp_ns: int, score: float, threshold: float, settled: bool
