@@ -169,7 +169,9 @@ def test_compressed_images_are_perceived(fresh: Client, perception: NodeProcess)
 
 
 def test_live_parameters_change_at_once_and_as_a_whole(active: Client) -> None:
-    assert active.set_parameters(selective__threshold=0.25, rate_hz=50.0).successful
+    assert active.set_parameters(
+        selective__threshold=0.25, selective__trust=0.0, rate_hz=50.0
+    ).successful
     assert active.see().change_threshold == pytest.approx(0.25)
     refused = active.set_parameters(selective__threshold=0.75, selective__hysteresis=1.5)
     assert not refused.successful and "hysteresis" in refused.reason

@@ -34,7 +34,7 @@ def test_it_brings_itself_to_active_and_two_sigints_while_it_works_end_it_well(
         "  ros__parameters:\n"
         f"    model_path: {tiny_model}\n"
         "    labels: []\n"
-        "    selective: {threshold: 1, max_interval_s: 0.001}\n"
+        "    selective: {threshold: 1, trust: 0, max_interval_s: 0.001}\n"
     )
     process = start(tmp_path, "--params-file", str(params), "-r", "image:=/eye/image_raw")
     process.wait_for_log("activate: done")
