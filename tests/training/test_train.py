@@ -1,6 +1,7 @@
 """The whole chain at toy size: streams, five runs, a checkpoint that the robot's engine loads."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ from training.evaluate.tabletop import evaluate
 from training.runs import Recipe, tabletop_tiny
 from training.tabletop.tasks import TaskMix
 from vljepa_ros.config import ConfigError
+from vljepa_ros.model import checkpoint
 from vljepa_ros.model.engine import Engine
+from vljepa_ros.model.text import train_tokenizer
+from vljepa_ros.model.vljepa import VLJepa
 
 EXPECTED_SCORES = {
     "world_version",
@@ -100,3 +104,30 @@ def test_mix_draws_only_what_has_a_share() -> None:
     drawn = {TaskMix(0.5, 0.5, 0.0, 0.0).draw(rng) for _ in range(50)}
     assert drawn == {"action_caption", "scene_caption"}
     assert isinstance(tabletop_tiny(), Recipe)
+
+
+@pytest.mark.slow
+def test_a_chain_starts_from_a_checkpoint_and_trains_only_its_runs(
+    chain: train.Chain, tmp_path: Path
+) -> None:
+    start = chain.out.parent / "checkpoint"
+    recipe = dataclasses.replace(chain.recipe, start=str(start), runs=("sft", "y_decoder"))
+    further = train.Chain(recipe, tmp_path / "runs")
+    before = {name: value.clone() for name, value in further.model.state_dict().items()}
+    further.run()
+    changed = {
+        n.split(".")[0] for n, v in further.model.state_dict().items() if not v.equal(before[n])
+    }
+    assert changed == {"predictor", "y_decoder"}
+    further.export(tmp_path / "checkpoint")
+    meta = checkpoint.describe(tmp_path / "checkpoint").meta
+    assert set(meta["trained_seconds"]) == {"sft", "y_decoder"}
+
+
+def test_a_checkpoint_of_another_shape_is_no_start(tmp_path: Path) -> None:
+    recipe = tabletop_tiny()
+    model = VLJepa(recipe.model)
+    checkpoint.save(model, train_tokenizer(["a red cube"], 300), tmp_path, {"temperature": 0.07})
+    other = dataclasses.replace(recipe.model, embedding_width=16)
+    with pytest.raises(ConfigError, match="not that of"):
+        train.Chain(dataclasses.replace(recipe, model=other, start=str(tmp_path)), tmp_path / "out")
