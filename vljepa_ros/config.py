@@ -132,7 +132,7 @@ class SelectiveConfig:
     """Selective decoding: when the meaning has moved far enough to speak."""
 
     threshold: float = setting(
-        0.75,
+        0.85,
         "Change score above which a new state opens: the share of its probability that the last "
         "caption has lost [0..1]",
         low=0.0,
@@ -178,7 +178,7 @@ class SelectiveConfig:
         live=True,
     )
     noise_factor: float = setting(
-        3.0,
+        1.5,
         "Least distance from the last event that can be a change, as a multiple of the stream's "
         "own noise; 0 = any",
         low=0.0,
