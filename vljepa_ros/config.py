@@ -132,7 +132,7 @@ class SelectiveConfig:
     """Selective decoding: when the meaning has moved far enough to speak."""
 
     threshold: float = setting(
-        0.85,
+        0.87,
         "Change score above which a new state opens: the share of its probability that the last "
         "caption has lost [0..1]",
         low=0.0,
@@ -140,7 +140,7 @@ class SelectiveConfig:
         live=True,
     )
     distance_threshold: float = setting(
-        0.3,
+        0.4,
         "The same where words do not decide and the score is 1 - cosine to the embedding of the "
         "last event [0..1]",
         low=0.0,
@@ -163,16 +163,16 @@ class SelectiveConfig:
         live=True,
     )
     settle: float = setting(
-        10.0,
+        0.0,
         "Embedding's distance from the step before, as a share of that from the last event, that "
-        "counts as settled; 10 = always",
+        "counts as settled and is not waited for; 0 = none",
         low=0.0,
         high=10.0,
         live=True,
     )
     patience_s: float = setting(
-        0.5,
-        "A pending change that does not settle is published after this time [s]",
+        0.15,
+        "A pending change is published so long after the last step at which the caption held [s]",
         low=0.0,
         high=3600.0,
         live=True,

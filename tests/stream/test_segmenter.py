@@ -97,8 +97,8 @@ def test_patience_ends_a_movement_that_never_settles() -> None:
     restless = [0.0, *[60.0 + 70.0 * (i % 2) for i in range(20)]]
     assert spoken(run(PLAIN, restless)) == {0: FIRST}
     patient = dataclasses.replace(PLAIN, patience_s=1.0)
-    # Pending from step 1 on; a second later the present meaning is published.
-    assert spoken(run(patient, restless))[5] is CHANGE
+    # At step 0 the meaning still held; a second later the present one is published.
+    assert spoken(run(patient, restless))[4] is CHANGE
 
 
 def test_the_least_interval_holds_changes_back() -> None:
@@ -126,8 +126,8 @@ def test_settings_are_in_seconds_whatever_the_rate(steps_per_s: int) -> None:
     decisions = run(config, degrees, 10**9 // steps_per_s)
     (_, change, *_) = spoken(decisions)
     delay_s = change / steps_per_s - 1.0
-    # At the first step after the patience has run out.
-    assert 1.0 - 1e-6 <= delay_s <= 1.0 + 1 / steps_per_s + 1e-6
+    # It held for the last time a step before; published at the first step a second after that.
+    assert 1.0 - 1e-6 <= delay_s + 1 / steps_per_s <= 1.0 + 1 / steps_per_s + 1e-6
 
 
 def noisy(noise: float, steps: int = 2000, seed: int = 0) -> list[np.ndarray]:

@@ -10,10 +10,11 @@ The score says how wrong the last event's words have become:
   probability already when they were decoded, as on scenes that it was not trained on.
 
 When the score rises above its threshold a change is *pending*; it is dropped again if the score
-falls below hysteresis × threshold, and published once the stream has settled (the embedding's
-distance from the step before is small beside that from the last event) or after `patience_s` (a
-stale caption is wrong anyway). A word said too early is corrected by the same rule: it soon loses
-its probability too.
+falls below hysteresis × threshold, and published `patience_s` after the last step at which the
+caption still held: a stream of few steps a second has no time to wait, one of many need not believe
+a single step. A stream that has settled (the embedding's distance from the step before is small
+beside that from the last event) is not waited for. A word said too early is corrected by the same
+rule: it soon loses its probability too.
 
 What the stream does by itself, standing still, is noise: how far steps lie from the mean of their
 state, over the calmer part of the last NOISE_WINDOW_S. Within `noise_factor` times that of the last
@@ -154,7 +155,7 @@ class Segmenter:
     ) -> EventReason | None:
         config = self.config
         if score > threshold and self._pending_since_ns is None:
-            self._pending_since_ns = stamp_ns
+            self._pending_since_ns = self._newest_ns
         elif score < config.hysteresis * threshold:
             self._pending_since_ns = None
         silent_s = (stamp_ns - self._spoken_ns) / 1e9
