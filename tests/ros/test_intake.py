@@ -101,7 +101,9 @@ def test_what_a_callback_raises_stops_nothing(node: Node) -> None:
 
 def test_after_closing_nothing_is_heard_and_nobody_subscribes(node: Node) -> None:
     heard: list[str] = []
+    before = set(threading.enumerate())  # other tests of this process may have theirs
     taken = intake(node, lambda message, info: heard.append(message.data))
+    assert "intake" in {thread.name for thread in set(threading.enumerate()) - before}
     assert taken.topic_name == "/words"
     publisher = node.create_publisher(String, "words", RELIABLE)
     wait(lambda: publisher.get_subscription_count() == 1)
@@ -110,7 +112,7 @@ def test_after_closing_nothing_is_heard_and_nobody_subscribes(node: Node) -> Non
     publisher.publish(String(data="late"))
     time.sleep(0.2)
     assert heard == []
-    assert "intake" not in {thread.name for thread in threading.enumerate()}
+    assert not set(threading.enumerate()) - before
 
 
 def test_events_come_too(node: Node) -> None:
