@@ -20,9 +20,22 @@ def client() -> Iterator[Client]:
     client.close()
 
 
+STARTED: list[NodeProcess] = []
+
+
+@pytest.fixture(autouse=True)
+def nobody_left_behind() -> Iterator[None]:
+    """A test that fails half-way leaves no node running."""
+    yield
+    while STARTED:
+        STARTED.pop().end()
+
+
 def start(tmp_path: Path, *arguments: str) -> NodeProcess:
     # Another name than the shared node of the other tests, which may still be running.
-    return NodeProcess(NODE, tmp_path / "log", "-r", "__node:=perception_alone", *arguments)
+    process = NodeProcess(NODE, tmp_path / "log", "-r", "__node:=perception_alone", *arguments)
+    STARTED.append(process)
+    return process
 
 
 def test_it_brings_itself_to_active_and_two_sigints_while_it_works_end_it_well(
