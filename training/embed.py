@@ -1,6 +1,7 @@
 """Runs `y_encoder`, `pretrain` and `sft`: predicted and target embeddings meet in one loss.
 
-`pretrain` asks for captions alone, `sft` mixes captions with labels and questions (VL-JEPA §3).
+`pretrain` asks for captions alone; `sft` mixes captions with labels and questions (VL-JEPA §3) and
+with actions, whose answer is what they would lead to: its embedding and the visual tokens after it.
 The X-encoder is frozen and its tokens come from the cache.
 """
 
@@ -15,6 +16,8 @@ from training.loss import Temperature, info_nce
 from vljepa_ros.model.vljepa import VLJepa
 
 LENGTH_CHUNKS = 4
+NEXT_TOKEN_WEIGHT = 2.0
+"""Weight of the tokens after an action beside InfoNCE; tokens have about unit variance."""
 
 
 class EmbedStage:
@@ -56,19 +59,35 @@ class EmbedStage:
     def batches(self) -> Dataset[dict[str, Tensor]]:
         return self._batches
 
-    def predict(self, batch: dict[str, Tensor]) -> Tensor:
-        tokens_BTND = F.dropout(
-            batch["tokens_BTND"].float(), self._token_dropout, self._module.training
-        )
-        embedding: Tensor = self._model.predictor(
-            tokens_BTND, batch["query_ids_BL"], batch["query_mask_BL"]
-        )
-        return embedding
+    def predict(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Embeddings (B + R, E), and the tokens (R, N, D) after the R rollouts, if any.
+
+        The last R embeddings answer what is asked of the scenes that the first R rows imagined, so
+        a rollout's second step teaches its first.
+        """
+        clean_BTND = batch["tokens_BTND"].float()
+        tokens_BTND = F.dropout(clean_BTND, self._token_dropout, self._module.training)
+        ids_BL, mask_BL = batch["query_ids_BL"], batch["query_mask_BL"]
+        predictor = self._model.predictor
+        if "after_RND" not in batch:
+            return predictor(tokens_BTND, ids_BL, mask_BL), None
+        rows, rollouts = len(tokens_BTND), len(batch["after_RND"])
+        first = predictor.imagine(tokens_BTND, ids_BL[:rows], mask_BL[:rows])
+        # The change is learnt from dropped tokens, but it is a change of the clean ones.
+        dropped_BND = clean_BTND[:, -1] - tokens_BTND[:, -1]
+        next_RND = (first.next_BND + dropped_BND)[:rollouts]
+        then_RE = predictor(predictor.still(next_RND), ids_BL[rows:], mask_BL[rows:])
+        return torch.cat([first.embedding_BE, then_RE]), next_RND
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         train_text = self._y_lr_share > 0
         text_UE = encode_texts(self._model, batch, train_text)
-        return embedding_loss(self._temperature, self.predict(batch), text_UE, batch)
+        predicted_BE, next_RND = self.predict(batch)
+        loss, metrics = embedding_loss(self._temperature, predicted_BE, text_UE, batch)
+        if next_RND is None:
+            return loss, metrics
+        token_loss, token_metrics = next_token_loss(next_RND, batch)
+        return loss + NEXT_TOKEN_WEIGHT * token_loss, metrics | token_metrics
 
     def evaluate(self) -> dict[str, float]:
         totals: dict[str, float] = {}
@@ -153,3 +172,12 @@ def embedding_loss(
             "temperature": float(1 / temperature().detach()),
         }
     return loss, metrics
+
+
+def next_token_loss(next_RND: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    """Squared error of the imagined tokens, and its share of the error of imagining no change."""
+    after_RND = batch["after_RND"].float()
+    before_RND = batch["tokens_BTND"][: len(after_RND), -1].float()
+    loss = F.mse_loss(next_RND.float(), after_RND)
+    unchanged = F.mse_loss(before_RND, after_RND)
+    return loss, {"next_tokens": float(loss.detach() / unchanged)}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from training.fit import FitConfig
+from training.reliability import ReliabilityRun
 from training.tabletop.tasks import TaskMix
 from vljepa_ros.config import (
     ModelConfig,
@@ -17,6 +18,17 @@ from vljepa_ros.config import (
     XEncoderConfig,
     YDecoderConfig,
     YEncoderConfig,
+)
+from vljepa_ros.model import presets
+
+SFT_MIX = TaskMix(
+    action_caption=0.28,
+    scene_caption=0.25,
+    label=0.06,
+    question=0.13,
+    transition=0.18,
+    inverse=0.1,
+    rollout=0.14,
 )
 
 
@@ -69,7 +81,11 @@ class YDecoderRun:
     fit: FitConfig = field(
         default_factory=lambda: FitConfig(steps=520, batch_size=128, lr=1.5e-3, warmup_steps=100)
     )
-    mix: TaskMix = field(default_factory=lambda: TaskMix(0.55, 0.3, 0.05, 0.1))
+    mix: TaskMix = field(
+        default_factory=lambda: TaskMix(
+            action_caption=0.5, scene_caption=0.25, label=0.03, question=0.06, transition=0.16
+        )
+    )
     predicted_share: float = 0.6
     noise: float = 0.6
 
@@ -86,7 +102,7 @@ class Recipe:
     """Checkpoint folder whose weights and tokenizer the chain starts from; empty = from nothing."""
     runs: tuple[str, ...] = RUNS
     """Which runs of the chain, in its order; the others' parts stay as they are at the start."""
-    model: ModelConfig = field(default_factory=ModelConfig)
+    model: ModelConfig = field(default_factory=presets.tabletop)
     data: DataConfig = field(default_factory=DataConfig)
     x_encoder: XEncoderRun = field(default_factory=XEncoderRun)
     y_encoder: YEncoderRun = field(default_factory=YEncoderRun)
@@ -94,10 +110,11 @@ class Recipe:
     sft: EmbedRun = field(
         default_factory=lambda: EmbedRun(
             fit=FitConfig(steps=1200, batch_size=160, lr=1e-3, warmup_steps=50),
-            mix=TaskMix(0.4, 0.25, 0.15, 0.2),
+            mix=SFT_MIX,
         )
     )
     y_decoder: YDecoderRun = field(default_factory=YDecoderRun)
+    reliability: ReliabilityRun = field(default_factory=ReliabilityRun)
 
 
 def _short(steps: int, batch_size: int) -> FitConfig:
@@ -114,10 +131,10 @@ def tabletop_longer() -> Recipe:
         name="tabletop-longer",
         start="models/tabletop",
         runs=("sft", "y_decoder"),
-        data=DataConfig(first_seed=2000, episodes=1600),
+        data=DataConfig(first_seed=2000, episodes=3200),
         sft=EmbedRun(
-            fit=FitConfig(steps=1200, batch_size=128, lr=6e-4, warmup_steps=40),
-            mix=TaskMix(0.35, 0.4, 0.1, 0.15),
+            fit=FitConfig(steps=1000, batch_size=128, lr=8e-4, warmup_steps=40),
+            mix=SFT_MIX,
         ),
         y_decoder=YDecoderRun(
             fit=FitConfig(steps=400, batch_size=128, lr=6e-4, warmup_steps=20),
@@ -133,15 +150,16 @@ def tabletop_small() -> Recipe:
         x_encoder=XEncoderRun(fit=_short(200, 64)),
         y_encoder=YEncoderRun(fit=_short(60, 96)),
         pretrain=EmbedRun(fit=_short(60, 96)),
-        sft=EmbedRun(fit=_short(120, 96), mix=TaskMix(0.4, 0.25, 0.15, 0.2)),
+        sft=EmbedRun(fit=_short(120, 96), mix=SFT_MIX),
         y_decoder=YDecoderRun(fit=_short(100, 96)),
+        reliability=ReliabilityRun(moments=500, steps=200),
     )
 
 
 def tabletop_tiny() -> Recipe:
     """Every run of the chain in seconds, for tests."""
     fit = FitConfig(steps=3, batch_size=8, lr=1e-3, warmup_steps=1, workers=0, threads=1)
-    embed = EmbedRun(fit=fit, mix=TaskMix(0.4, 0.25, 0.15, 0.2))
+    embed = EmbedRun(fit=fit, mix=SFT_MIX)
     return Recipe(
         name="tabletop-tiny",
         model=_tiny_model(),
@@ -157,6 +175,7 @@ def tabletop_tiny() -> Recipe:
         pretrain=embed,
         sft=embed,
         y_decoder=YDecoderRun(fit=fit),
+        reliability=ReliabilityRun(moments=150, steps=5, batch_size=8),
     )
 
 
@@ -165,7 +184,9 @@ def _tiny_model() -> ModelConfig:
         name="tabletop-tiny",
         embedding_width=32,
         x_encoder=XEncoderConfig(width=32, layers=1, heads=2),
-        predictor=PredictorConfig(width=32, layers=1, heads=2, kv_heads=2, mlp_width=64),
+        predictor=PredictorConfig(
+            width=32, layers=1, heads=2, kv_heads=2, mlp_width=64, next_tokens=True
+        ),
         y_encoder=YEncoderConfig(
             width=32, layers=1, heads=2, kv_heads=2, head_width=16, mlp_width=64
         ),

@@ -1,13 +1,14 @@
 """Train a named recipe: `python -m training.train tabletop-small --out runs/small`.
 
 The chain is `x_encoder → y_encoder → pretrain → sft → y_decoder → export`, or the runs of it that
-the recipe names. Each run saves its state, so the same command continues an interrupted chain
-where it stopped.
+the recipe names; the export measures how far the model can be trusted. Each run saves its state, so
+the same command continues an interrupted chain where it stopped.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,18 +20,21 @@ from training.embed import EmbedStage, ParaphraseStage
 from training.fit import FitConfig, Stage, fit
 from training.loss import Temperature
 from training.precision import attention
+from training.reliability import measure
 from training.runs import RECIPES, RUNS, EmbedRun, Recipe
 from training.tabletop import cache as tabletop_cache
 from training.tabletop import language
-from training.tabletop.batches import ParaphraseBatches, WindowBatches, Windows
+from training.tabletop.batches import ParaphraseBatches, WindowBatches
 from training.tabletop.cache import FrameCache
+from training.tabletop.cached_windows import Windows
 from training.tabletop.tokens import encode_cache
 from training.tabletop.world import WORLD_VERSION
 from training.x_encoder import XEncoderStage
 from training.y_decoder import YDecoderStage
-from vljepa_ros.config import ConfigError, from_dict, to_dict
+from vljepa_ros.config import ConfigError, ModelConfig, from_dict, to_dict
 from vljepa_ros.model import checkpoint
-from vljepa_ros.model.text import Tokenizer, train_tokenizer
+from vljepa_ros.model.reliability import Reliability
+from vljepa_ros.model.text import Tokenizer, ignore_case, train_tokenizer
 from vljepa_ros.model.vljepa import VLJepa
 
 VALIDATION_BATCHES = 4
@@ -55,19 +59,24 @@ class Chain:
         return VLJepa(recipe.model, attention(recipe.sft.fit.device)), tokenizer, 0.07
 
     def _started(self) -> tuple[VLJepa, Tokenizer, float]:
+        """A checkpoint's weights; what the recipe's model has besides starts as if new."""
         start = Path(self.recipe.start)
         described = checkpoint.describe(start)
-        if described.config != self.recipe.model:
+        if not _grows_from(self.recipe.model, described.config):
             raise ConfigError(f"the recipe's model is not that of {start}; start from nothing")
-        model, tokenizer = checkpoint.load(start, attention=attention(self.recipe.sft.fit.device))
-        return model, tokenizer, float(described.meta["temperature"])
+        old, tokenizer = checkpoint.load(start)
+        torch.manual_seed(self.recipe.sft.fit.seed)
+        model = VLJepa(self.recipe.model, attention(self.recipe.sft.fit.device))
+        model.load_state_dict(model.state_dict() | old.state_dict())
+        return model, ignore_case(tokenizer), float(described.meta["temperature"])
 
     def _tokenizer(self) -> Tokenizer:
         path = self.out / TOKENIZER_FILE
         if not path.exists():
             rng = np.random.default_rng(self.recipe.data.first_seed)
             corpus = language.corpus(rng, self.recipe.data.tokenizer_sentences)
-            tokenizer = train_tokenizer(corpus, self.recipe.model.predictor.vocab_size)
+            vocab_size = self.recipe.model.predictor.vocab_size
+            tokenizer = ignore_case(train_tokenizer(corpus, vocab_size))
             path.write_text(tokenizer.to_json())
         return Tokenizer.from_file(path)
 
@@ -142,7 +151,14 @@ class Chain:
             "trained_seconds": seconds,
             "temperature": float(1 / self.temperature().detach()),
         }
-        checkpoint.save(self.model, self.tokenizer, folder, meta)
+        checkpoint.save(self.model, self.tokenizer, folder, meta, reliability=self._reliability())
+
+    def _reliability(self) -> Reliability:
+        """Measured anew for every export: it belongs to exactly these weights."""
+        print("run reliability", flush=True)
+        _, aside = self._windows(self.recipe.sft.fit.device)
+        self.model.to("cpu")
+        return measure(self.model, self.tokenizer, aside, self.recipe.reliability)
 
     def _seconds(self, name: str) -> float:
         saved = json.loads((self.out / name / "state" / "state.json").read_text())
@@ -167,6 +183,13 @@ def main(arguments: list[str] | None = None) -> None:
         folder = Path(given.export or out / "checkpoint")
         chain.export(folder)
         print(f"checkpoint: {folder}")
+
+
+def _grows_from(model: ModelConfig, older: ModelConfig) -> bool:
+    """Whether `model` has every part of `older`, and at most imagined tokens besides."""
+    predictor = replace(older.predictor, next_tokens=model.predictor.next_tokens)
+    grown = replace(older, predictor=predictor)
+    return grown == model and older.predictor.next_tokens <= model.predictor.next_tokens
 
 
 def override(recipe: Recipe, changes: dict[str, object]) -> Recipe:

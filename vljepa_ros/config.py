@@ -52,6 +52,8 @@ class PredictorConfig:
     """Join the tokens of one place over time before the input projection (paper: off)."""
     learned_positions: bool = True
     """Add a learned vector for each place and time to the projected visual tokens (paper: off)."""
+    next_tokens: bool = False
+    """Also predict the visual tokens of the scene after an action (docs/decisions/0051)."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ class ModelConfig:
     scene_query: str = "Describe the scene."
     """The fixed query of everything that must not depend on set_query."""
     caption_query: str = "What is happening?"
+    inverse_query: str = "Which action led from the first picture to the last?"
+    """Asked of two states joined to one clip, as in the paper's world prediction (section 4)."""
     action_types: tuple[str, ...] = ("text",)
     x_encoder: XEncoderConfig = field(default_factory=XEncoderConfig)
     predictor: PredictorConfig = field(default_factory=PredictorConfig)
@@ -228,6 +232,13 @@ class PerceptionConfig:
         high=1000.0,
         live=True,
     )
+    history_states: int = setting(
+        64,
+        "States of each camera that can still be asked about; each keeps its newest clip's tokens",
+        low=1,
+        high=100_000,
+        live=True,
+    )
     autostart: bool = setting(True, "Configure and activate without a lifecycle manager")
     stale_after_s: float = setting(
         2.0,
@@ -237,6 +248,29 @@ class PerceptionConfig:
         live=True,
     )
     selective: SelectiveConfig = field(default_factory=SelectiveConfig)
+
+
+@dataclass(frozen=True)
+class WorldStateConfig:
+    """Parameters of the node `world_state`."""
+
+    deadline_s: float = setting(
+        10.0,
+        "Time for an answer where the request says none, in real time [s]",
+        low=0.001,
+        high=86_400.0,
+        live=True,
+    )
+    rollout_deadline_s: float = setting(
+        60.0,
+        "The same for rollout_transitions [s]",
+        low=0.001,
+        high=86_400.0,
+        live=True,
+    )
+    max_rollouts: int = setting(
+        16, "Rollouts that run at once; more are answered BUSY", low=1, high=128, live=True
+    )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vljepa_ros.model.text import MAX_CHARACTERS, TextError, Tokenizer, check_text, train_tokenizer
+from vljepa_ros.model.text import (
+    MAX_CHARACTERS,
+    TextError,
+    Tokenizer,
+    check_text,
+    ignore_case,
+    train_tokenizer,
+)
 
 CORPUS = ["the robot picks up the red cube", "the gripper opens", "the red ball falls"] * 3
 TOKENIZER = train_tokenizer(CORPUS, 300)
@@ -101,6 +108,16 @@ def test_save_and_load_agree(tmp_path: Path) -> None:
     assert torch.equal(again.encode_batch(text, 40)[0], TOKENIZER.encode_batch(text, 40)[0])
     assert not again.separate_target
     assert again.target is again
+
+
+def test_case_and_a_final_stop_make_no_difference() -> None:
+    plain = Tokenizer.from_json(ignore_case(TOKENIZER).to_json())
+    ids = [plain.encode_batch([t], 40)[0].tolist() for t in ("Push It Left. ", "push it left")]
+    assert ids[0] == ids[1]
+    first, second = (plain.encode_batch([t], 40)[0] for t in ("it is open. go", "it is open go"))
+    assert first.shape != second.shape
+    assert int(plain.encode_batch(["..."], 40)[1].sum()) > 0
+    assert plain.decode(plain.encode_batch(["The CUBE."], 40)[0]) == ["the cube"]
 
 
 def test_a_separate_target_tokenizer_is_told_apart() -> None:

@@ -55,7 +55,7 @@ def test_one_layer_of_the_paper_preset_is_a_layer_of_llama_3_2_1b() -> None:
 
 def test_tabletop_preset_fits_its_file() -> None:
     total = sum(parameter_counts(on_meta(presets.tabletop())).values())
-    assert total <= 12_300_000  # 24.6 MB in float16
+    assert 2 * total <= 24_800_000  # float16; 25 MB with tokenizer and reliability
 
 
 @pytest.mark.parametrize("name", ["paper", "tabletop", "tiny"])

@@ -1,7 +1,7 @@
 """Batches of ⟨window of a stream, query, target⟩ for the predictor, and of texts for the Y-encoder.
 
-Shapes: B rows, T tubelets of a clip, N tokens, D token width, K wrong candidates of a row, U
-distinct texts, L text tokens.
+Shapes: B rows, R of them rollouts, T tubelets of a clip, N tokens, D token width, K wrong
+candidates of a row, U distinct texts, L text tokens.
 """
 
 from __future__ import annotations
@@ -10,72 +10,39 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from training.tabletop import language
-from training.tabletop.cache import RATE_HZ, CachedEpisode, FrameCache
-from training.tabletop.tasks import EDITS, IDLE_SHARE, Sample, TaskMix, sample
-from training.tabletop.windows import WindowTruth, truth
-from training.tabletop.world import Episode
+from training.tabletop.cached_windows import Step, Tokens, Windows
+from training.tabletop.tasks import (
+    EDITS,
+    Sample,
+    TaskMix,
+    inverse_sample,
+    sample,
+    sample_after,
+    transition_sample,
+)
 from vljepa_ros.config import ModelConfig
 from vljepa_ros.model.text import Tokenizer
 
 MAX_TEXT_TOKENS = 96
-UNDECIDED_SHARE = 0.3
-"""Windows whose outcome cannot be seen yet are kept this often: the stream shows them too."""
 
 
 @dataclass(frozen=True, eq=False)
-class Window:
-    """Tokens of a clip and what is true at its newest frame."""
+class Row:
+    """A clip and what is asked of it.
 
-    tokens_TND: npt.NDArray[np.generic]
-    truth: WindowTruth
+    The rows of a batch that come with a `step` are rollouts: the scene after the action is known,
+    and `then` is asked of the scene that the model imagines.
+    """
 
-
-class Windows:
-    """Random windows of cached streams that suit a task."""
-
-    def __init__(self, cache: FrameCache, episodes: Sequence[CachedEpisode], tubelets: int) -> None:
-        self._cache = cache
-        self._episodes = [e for e in episodes if e.count // 2 >= tubelets]
-        self._tubelets = tubelets
-        self._worlds: dict[int, Episode] = {}
-        self._tokens: dict[int, npt.NDArray[np.generic]] = {}
-
-    def draw(self, task: str, rng: np.random.Generator) -> Window:
-        while True:
-            window = self._any(rng)
-            if _suits(window.truth, task, rng):
-                return window
-
-    def _any(self, rng: np.random.Generator) -> Window:
-        cached = self._episodes[int(rng.integers(len(self._episodes)))]
-        if cached.seed not in self._worlds:
-            self._worlds[cached.seed] = cached.episode()
-            self._tokens[cached.seed] = self._read(cached)
-        last = int(rng.integers(self._tubelets, cached.count // 2 + 1))
-        tokens = self._tokens[cached.seed][last - self._tubelets : last]
-        end_s = cached.first_s + (2 * last - 1) / RATE_HZ
-        return Window(tokens, truth(self._worlds[cached.seed], end_s))
-
-    def _read(self, cached: CachedEpisode) -> npt.NDArray[np.generic]:
-        """An episode's tokens, copied: small random reads of a mapped file wait for the disk."""
-        first = cached.start // 2
-        tokens = self._cache.shards[cached.shard].tokens
-        return np.array(tokens[first : first + cached.count // 2])
-
-
-def _suits(seen: WindowTruth, task: str, rng: np.random.Generator) -> bool:
-    if task not in ("action_caption", "label"):
-        return True
-    if not seen.decided and rng.random() > UNDECIDED_SHARE:
-        return False
-    idle = seen.segment.action is None
-    return not idle or bool(rng.random() < IDLE_SHARE)
+    tokens_TND: Tokens
+    asked: Sample
+    step: Step | None = None
+    then: Sample | None = None
 
 
 class WindowBatches(Dataset[dict[str, Tensor]]):
@@ -97,26 +64,65 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
         self._batch_size = batch_size
         self._seed = seed
 
-    def samples(self, step: int) -> list[tuple[Window, Sample]]:
+    def rows(self, step: int) -> list[Row]:
+        """The rows of a batch, rollouts first."""
         rng = np.random.default_rng([self._seed, step])
-        rows: list[tuple[Window, Sample]] = []
+        rollouts = round(self._batch_size * self._mix.rollout)
+        rows: list[Row] = []
         while len(rows) < self._batch_size:
-            task = self._mix.draw(rng)
-            window = self._windows.draw(task, rng)
-            asked = sample(task, window.truth, self._config, rng)
-            if asked is not None:
-                rows.append((window, asked))
+            task = "rollout" if len(rows) < rollouts else self._mix.draw(rng)
+            # Again with the same task: some have a truth less often than others.
+            while (row := self._row(task, rng)) is None:
+                continue
+            rows.append(row)
         return rows
 
+    def _row(self, task: str, rng: np.random.Generator) -> Row | None:
+        if task == "transition":
+            before = self._windows.draw_before(rng)
+            asked = transition_sample(before.state, rng)
+            return None if asked is None else Row(before.tokens_TND, asked)
+        if task in ("inverse", "rollout"):
+            step = self._windows.draw_step(rng)
+            return self._rollout(step, rng) if task == "rollout" else self._inverse(step, rng)
+        window = self._windows.draw(task, rng)
+        asked = sample(task, window.truth, self._config, rng)
+        return None if asked is None else Row(window.tokens_TND, asked)
+
+    def _rollout(self, step: Step, rng: np.random.Generator) -> Row | None:
+        asked = transition_sample(step.before.state, rng, step.action)
+        then = sample_after(step.after, self._config, rng)
+        if asked is None or then is None:
+            return None
+        return Row(step.before.tokens_TND, asked, step, then)
+
+    def _inverse(self, step: Step, rng: np.random.Generator) -> Row | None:
+        asked = inverse_sample(step.before.state, step.action, self._config, rng)
+        return None if asked is None else Row(_joined(step), asked)
+
     def __getitem__(self, step: int) -> dict[str, Tensor]:
-        rows = self.samples(step)
-        asked = [s for _, s in rows]
-        tokens = np.stack([w.tokens_TND for w, _ in rows])
-        batch = {"tokens_BTND": torch.from_numpy(tokens)}
+        """Tokens (B, T, N, D) and, for the R rollouts that come first, those after, (R, N, D).
+
+        Texts have B + R rows: what is asked of the imagined scenes comes last.
+        """
+        rows = self.rows(step)
+        steps = [row.step for row in rows if row.step is not None]
+        asked = [row.asked for row in rows] + [row.then for row in rows if row.then is not None]
+        batch = {"tokens_BTND": torch.from_numpy(np.stack([row.tokens_TND for row in rows]))}
+        if steps:
+            batch["after_RND"] = torch.from_numpy(np.stack([s.after_ND for s in steps]))
         batch |= text_tensors(self._tokenizer, "query", [s.query for s in asked])
         batch |= target_tensors(self._tokenizer, asked)
         batch |= text_tensors(self._tokenizer, "canonical", [s.canonical for s in asked], eos=True)
         return batch
+
+
+def _joined(step: Step) -> Tokens:
+    """Still before, then still after: one clip, as `Predictor.join` makes it."""
+    tubelets = len(step.before.tokens_TND)
+    initial_ND = step.before.tokens_TND[-1]
+    first = tubelets // 2
+    return np.stack([initial_ND] * first + [step.after_ND] * (tubelets - first))
 
 
 def text_tensors(

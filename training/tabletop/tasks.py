@@ -1,4 +1,4 @@
-"""What is asked of a window of a stream: the tasks of the tabletop, defined once.
+"""What is asked of a window of a stream, or of a scene imagined: the tabletop's tasks, once.
 
 A sample is ⟨query, target text, wrong candidates⟩; its key says which targets mean the same.
 """
@@ -11,7 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.tabletop import language
+from training.tabletop.actions import Action
+from training.tabletop.planner import choose
 from training.tabletop.questions import questions
+from training.tabletop.state import SceneState
+from training.tabletop.transitions import Transition, inverse, transition
 from training.tabletop.windows import WindowTruth
 from vljepa_ros.config import ModelConfig
 
@@ -19,6 +23,8 @@ LABEL_QUERY = "Which action is it?"
 MAX_CANDIDATES = 14
 EDITS = 3
 IDLE_SHARE = 0.12
+AFTER = ("scene_caption", "question", "transition")
+"""What is asked of imagined scenes."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +51,14 @@ class TaskMix:
     scene_caption: float = 0.5
     label: float = 0.0
     question: float = 0.0
+    transition: float = 0.0
+    inverse: float = 0.0
+    rollout: float = 0.0
+    """Of the whole batch; the others share the rest."""
 
     def draw(self, rng: np.random.Generator) -> str:
-        names = ("action_caption", "scene_caption", "label", "question")
+        """A task other than rollout."""
+        names = ("action_caption", "scene_caption", "label", "question", "transition", "inverse")
         shares = np.array([getattr(self, name) for name in names])
         return str(rng.choice(names, p=shares / shares.sum()))
 
@@ -100,3 +111,45 @@ def _question(truth: WindowTruth, rng: np.random.Generator) -> Sample | None:
     item = asked[int(rng.integers(len(asked)))]
     others = tuple(text for text in item.candidates if text != item.answer)
     return Sample(item.text, item.answer, item.answer, others[:MAX_CANDIDATES])
+
+
+# --- about actions that are imagined, not seen ------------------------------------------------
+
+
+def transition_sample(
+    state: SceneState, rng: np.random.Generator, action: Action | None = None
+) -> Sample | None:
+    """What an action (none given: one by which rare outcomes come up as well) would lead to.
+
+    None where that is too close to call.
+    """
+    item = transition(state, action or choose(state, rng)[0], rng)
+    if item is None:
+        return None
+    right = item.candidates[item.answer]
+    return Sample(item.query, right, right, _others(item))
+
+
+def inverse_sample(
+    state: SceneState, action: Action, config: ModelConfig, rng: np.random.Generator
+) -> Sample | None:
+    """Which action led from `state` to the one after it; None where it cannot be told."""
+    item = inverse(state, action, rng)
+    if item is None:
+        return None
+    right = item.candidates[item.answer]
+    return Sample(config.inverse_query, right, right, _others(item))
+
+
+def sample_after(
+    after: WindowTruth, config: ModelConfig, rng: np.random.Generator
+) -> Sample | None:
+    """Something to ask of a still scene that was only imagined."""
+    task = AFTER[int(rng.integers(len(AFTER)))]
+    if task == "transition":
+        return transition_sample(after.state, rng)
+    return sample(task, after, config, rng)
+
+
+def _others(item: Transition) -> tuple[str, ...]:
+    return tuple(text for i, text in enumerate(item.candidates) if i != item.answer)

@@ -22,12 +22,14 @@ from torch import Tensor, nn
 from transformers.initialization import no_init_weights
 
 from vljepa_ros.config import ConfigError, ModelConfig, from_dict, to_dict
+from vljepa_ros.model.reliability import Reliability
 from vljepa_ros.model.text import TextError, Tokenizer
 from vljepa_ros.model.vljepa import VLJepa
 
 FORMAT = "vljepa_ros/1"
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 TARGET_TOKENIZER = "target_tokenizer.json"
+RELIABILITY = "reliability.safetensors"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -52,6 +54,7 @@ def save(
     meta: Mapping[str, Any],
     *,
     dtype: torch.dtype = torch.float16,
+    reliability: Reliability | None = None,
 ) -> str:
     """Write the folder and return the digest of model.safetensors.
 
@@ -74,6 +77,12 @@ def save(
     save_file(tensors, partial, metadata={"format": FORMAT})
     digests = {WEIGHTS: _digest(partial)}
     _replace(partial, folder / WEIGHTS)
+    if reliability is not None:
+        partial = folder / f".{RELIABILITY}.{os.getpid()}"
+        kept = {k: v.detach().cpu().contiguous() for k, v in reliability.tensors().items()}
+        save_file(kept, partial, metadata={"format": FORMAT})
+        digests[RELIABILITY] = _digest(partial)
+        _replace(partial, folder / RELIABILITY)
     for name, text in texts.items():
         digests[name] = hashlib.sha256(text.encode()).hexdigest()
         _write(folder / name, text)
@@ -120,6 +129,23 @@ def load(
     tokenizer = _read_tokenizer(folder, TARGET_TOKENIZER in wanted)
     cast_parameters_(model, dtype)
     return model.to(device).eval(), tokenizer
+
+
+def load_reliability(folder: str | Path) -> Reliability | None:
+    """How far the model's predictions can be trusted; None where that was never measured.
+
+    Raises:
+        CheckpointError: a missing, changed or foreign file.
+    """
+    path = Path(folder) / RELIABILITY
+    digest = describe(folder).sha256.get(RELIABILITY)
+    if digest is None:
+        return None
+    _check_digest(path, digest)
+    try:
+        return Reliability.from_tensors(read_tensors(path))
+    except ValueError as error:
+        raise CheckpointError(f"{path} cannot be used: {error}; restore the file") from error
 
 
 def describe(folder: str | Path) -> Description:

@@ -19,7 +19,9 @@ from vljepa_ros.config import ModelConfig
 from vljepa_ros.model import checkpoint
 from vljepa_ros.model.cache import Cache
 from vljepa_ros.model.device import EngineError, resolve_device, resolve_dtype
+from vljepa_ros.model.imagined import Imagined
 from vljepa_ros.model.preprocessing import normalise, resize_crop_uint8
+from vljepa_ros.model.reliability import Reliability
 from vljepa_ros.model.text import Tokenizer, check_text
 from vljepa_ros.model.vljepa import VLJepa
 from vljepa_ros.paths import PathsError, default_model
@@ -49,10 +51,12 @@ class Engine:
         sha256: str,
         device: torch.device,
         temperature: float = DEFAULT_TEMPERATURE,
+        reliability: Reliability | None = None,
     ) -> None:
-        """`model` must be on `device`; see `load`."""
+        """`model` and `reliability` must be on `device`; see `load`."""
         self._model, self._tokenizer = model.eval(), tokenizer
         self._device, self._sha256, self._temperature = device, sha256, temperature
+        self._reliability = reliability
         self._lock = threading.RLock()
         self._queries: Cache[tuple[Tensor, Tensor]] = Cache(CACHED_QUERIES)
         self._texts: Cache[EmbeddingE] = Cache(CACHED_TEXTS)
@@ -87,12 +91,14 @@ class Engine:
             expected_sha256=expected_sha256 or None,
         )
         description = checkpoint.describe(folder)
+        reliability = checkpoint.load_reliability(folder)
         return cls(
             model,
             tokenizer,
             sha256=description.sha256[checkpoint.WEIGHTS],
             device=chosen,
             temperature=_temperature(description.meta),
+            reliability=reliability.to(chosen) if reliability else None,
         )
 
     @property
@@ -119,6 +125,11 @@ class Engine:
     def has_decoder(self) -> bool:
         """Whether embeddings can be turned into text."""
         return self._model.y_decoder is not None
+
+    @property
+    def can_imagine(self) -> bool:
+        """Whether the model predicts the scene after an action."""
+        return self.config.predictor.next_tokens
 
     @property
     def tubelets_are_independent(self) -> bool:
@@ -191,13 +202,48 @@ class Engine:
         """
         if not queries:
             return np.empty((0, self.embedding_width), np.float32)
-        if len(tokens_BTND) == 1:
-            tokens_BTND = tokens_BTND.expand(len(queries), -1, -1, -1)
-        if len(tokens_BTND) != len(queries):
-            raise EngineError(f"{len(tokens_BTND)} clips and {len(queries)} queries do not pair")
+        tokens_BTND = _paired(tokens_BTND, queries)
         ids_BL, mask_BL = self._query_ids(tuple(queries))
         with self._lock, torch.inference_mode():
             return _to_numpy(self._model.predictor(tokens_BTND, ids_BL, mask_BL))
+
+    def imagine(self, tokens_BTND: Tokens, actions: Sequence[str]) -> Imagined:
+        """What each action would lead to: one action a clip, or one clip with every action.
+
+        Without a measured reliability (`checkpoint.load_reliability`) nothing is known of how far
+        to trust the model: uncertainty is then 1 and everything is out of distribution.
+
+        Raises:
+            TextError: an action that is empty, too long, or no valid Unicode.
+            EngineError: this model cannot imagine, or actions and clips do not pair.
+        """
+        if not self.can_imagine:
+            raise EngineError(
+                f"model {self.config.name!r} was not trained to predict what actions lead to; set "
+                "model_path to one that was"
+            )
+        if not actions:
+            raise EngineError("no action to imagine; give at least one")
+        tokens_BTND = _paired(tokens_BTND, actions)
+        ids_BL, mask_BL = self._query_ids(tuple(actions))
+        predictor = self._model.predictor
+        with self._lock, torch.inference_mode():
+            found = predictor.imagine(tokens_BTND, ids_BL, mask_BL)
+            uncertainty_B = torch.ones(len(actions))
+            novelty_B = torch.full((len(actions),), torch.inf)
+            if self._reliability is not None:
+                uncertainty_B = self._reliability.uncertainty(found.pooled_BD)
+                novelty_B = self._reliability.novelty(tokens_BTND[:, -1], ids_BL, mask_BL)
+            return Imagined(
+                _to_numpy(found.embedding_BE),
+                predictor.still(found.next_BND),
+                _to_numpy(uncertainty_B),
+                _to_numpy(novelty_B),
+            )
+
+    def join_states(self, initial_BTND: Tokens, final_BTND: Tokens) -> Tokens:
+        """The last moments of two clips as one clip: what `inverse_query` is asked of."""
+        return self._model.predictor.join(initial_BTND[:, -1], final_BTND[:, -1])
 
     def check_query(self, query: str) -> None:
         """Raise TextError if `predict` would refuse this query."""
@@ -320,6 +366,8 @@ class Engine:
         queries = [self.config.scene_query, self.config.caption_query]
         embeddings = self.predict(self.encode_clips(clip), queries)
         self.encode_texts(queries)
+        if self.can_imagine:
+            self.imagine(self.encode_clips(clip), queries)
         captions = self.decode(embeddings[:1])
         if self.has_decoder:
             self.caption_log_probability(captions[0], embeddings[:1])
@@ -334,8 +382,17 @@ class Engine:
         return embeddings
 
 
-def _to_numpy(embeddings_BE: Tensor) -> Embeddings:
-    array: Embeddings = embeddings_BE.float().cpu().numpy()
+def _paired(tokens_BTND: Tokens, queries: Sequence[str]) -> Tokens:
+    """As many clips as queries: one clip goes with each."""
+    if len(tokens_BTND) == 1:
+        tokens_BTND = tokens_BTND.expand(len(queries), -1, -1, -1)
+    if len(tokens_BTND) != len(queries):
+        raise EngineError(f"{len(tokens_BTND)} clips and {len(queries)} queries do not pair")
+    return tokens_BTND
+
+
+def _to_numpy(values: Tensor) -> Embeddings:
+    array: Embeddings = values.float().cpu().numpy()
     return array
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +47,17 @@ def llama_config(config: PredictorConfig, attention: str = "sdpa") -> LlamaConfi
     )
 
 
+class Imagination(NamedTuple):
+    """What an action is predicted to lead to."""
+
+    embedding_BE: Tensor
+    """What will have happened: float32, unit norm."""
+    next_BND: Tensor
+    """The last tubelet's tokens after the action."""
+    pooled_BD: Tensor
+    """What the embedding was projected from: how sure the prediction is can be read from it."""
+
+
 class Predictor(nn.Module):
     """Llama layers over [visual tokens, query tokens], every token seeing every other."""
 
@@ -73,6 +84,12 @@ class Predictor(nn.Module):
             tokens = places if config.merge_frames else tubelets * places
             self.positions_ND = nn.Parameter(torch.empty(tokens, config.width))
             nn.init.normal_(self.positions_ND, std=POSITION_STD)
+        self.next_projection: nn.Linear | None = None
+        if config.next_tokens:
+            self.next_projection = nn.Linear(config.width, token_width)
+            # From zero: before it has learnt better, nothing changes.
+            nn.init.zeros_(self.next_projection.weight)
+            nn.init.zeros_(self.next_projection.bias)
 
     def visual_inputs(self, tokens_BTND: Tensor) -> Tensor:
         """X-encoder tokens (B, T', N, D) as the layers' input (B, N', width).
@@ -111,10 +128,43 @@ class Predictor(nn.Module):
 
     def forward(self, tokens_BTND: Tensor, query_ids_BL: Tensor, query_mask_BL: Tensor) -> Tensor:
         """Predicted embedding (B, E), float32, unit norm."""
-        visual_BND, query_BLD = self.hidden(tokens_BTND, query_ids_BL, query_mask_BL)
+        hidden = self.hidden(tokens_BTND, query_ids_BL, query_mask_BL)
+        return self._embedding(self._pooled(*hidden, query_mask_BL))
+
+    def imagine(
+        self, tokens_BTND: Tensor, action_ids_BL: Tensor, action_mask_BL: Tensor
+    ) -> Imagination:
+        """What an action, given as the query, leads to: in meaning and in visual tokens.
+
+        The tokens are the last tubelet's plus a change read at the visual positions.
+
+        Raises:
+            ValueError: this predictor has no `next_tokens`.
+        """
+        if self.next_projection is None:
+            raise ValueError("this predictor was built without next_tokens")
+        visual_BND, query_BLD = self.hidden(tokens_BTND, action_ids_BL, action_mask_BL)
+        pooled_BD = self._pooled(visual_BND, query_BLD, action_mask_BL)
+        change_BND = self.next_projection(visual_BND[:, -self.places :])
+        return Imagination(self._embedding(pooled_BD), tokens_BTND[:, -1] + change_BND, pooled_BD)
+
+    def still(self, tokens_BND: Tensor) -> Tensor:
+        """One tubelet's tokens as a clip (B, T', N, D) in which nothing moves."""
+        return tokens_BND.unsqueeze(1).expand(-1, self.tubelets, -1, -1)
+
+    def join(self, initial_BND: Tensor, final_BND: Tensor) -> Tensor:
+        """Two states as one clip (B, T', N, D): still, then still, as in world prediction."""
+        first = self.tubelets // 2
+        halves = [initial_BND] * first + [final_BND] * (self.tubelets - first)
+        return torch.stack(halves, dim=1)
+
+    def _pooled(self, visual_BND: Tensor, query_BLD: Tensor, query_mask_BL: Tensor) -> Tensor:
+        """Mean (B, width) over every token that is no padding."""
         visual_mask_BN = query_mask_BL.new_ones(visual_BND.shape[:2])
-        pooled_BD = masked_mean(
+        return masked_mean(
             torch.cat([visual_BND, query_BLD], dim=1),
             torch.cat([visual_mask_BN, query_mask_BL], dim=1),
         )
+
+    def _embedding(self, pooled_BD: Tensor) -> Tensor:
         return normalize(self.output_projection(pooled_BD).float(), dim=-1)

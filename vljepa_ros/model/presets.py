@@ -12,8 +12,9 @@ from vljepa_ros.config import (
 
 
 def tabletop() -> ModelConfig:
-    """The small default, trained on the simulated tabletop: the config classes' own defaults."""
-    return ModelConfig()
+    """The small default, trained on the simulated tabletop: the config classes' own defaults, and
+    the tokens after an action, which not every checkpoint has."""
+    return ModelConfig(predictor=PredictorConfig(next_tokens=True))
 
 
 def tiny() -> ModelConfig:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tokenizers
 import torch
-from tokenizers import decoders, models, pre_tokenizers, trainers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 
 MAX_CHARACTERS = 4096
@@ -157,6 +157,21 @@ class Tokenizer:
     def from_file(cls, path: str | Path) -> Tokenizer:
         """Read a tokenizer.json file."""
         return cls.from_json(Path(path).read_text(encoding="utf-8"))
+
+
+def ignore_case(tokenizer: Tokenizer) -> Tokenizer:
+    """The same tokenizer, to which case and a final full stop make no difference.
+
+    People write "Push the red cube left." where a small model learnt "push the red cube left".
+    """
+    inner = tokenizers.Tokenizer.from_str(tokenizer.to_json())
+    inner.normalizer = normalizers.Sequence(
+        [
+            normalizers.Lowercase(),
+            normalizers.Replace(tokenizers.Regex(r"(?<=\w)[.!]+\s*$"), ""),
+        ]
+    )
+    return Tokenizer(inner)
 
 
 def train_tokenizer(corpus: Iterable[str], vocab_size: int) -> Tokenizer:

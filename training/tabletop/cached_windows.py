@@ -1,0 +1,147 @@
+"""Windows of cached streams: clips and what is true at their newest frame, for each task.
+
+Shapes: T tubelets of a clip, N tokens, D token width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from training.tabletop.cache import RATE_HZ, CachedEpisode, FrameCache
+from training.tabletop.tasks import IDLE_SHARE
+from training.tabletop.windows import WindowTruth, truth
+from training.tabletop.world import Action, Episode, SceneState, Segment
+
+UNDECIDED_SHARE = 0.3
+"""Windows whose outcome cannot be seen yet are kept this often: the stream shows them too."""
+Tokens = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Tokens of a clip and what is true at its newest frame."""
+
+    tokens_TND: Tokens
+    truth: WindowTruth
+
+
+@dataclass(frozen=True, eq=False)
+class Before:
+    """A clip that ends while nothing moves: somebody could ask what an action would do."""
+
+    tokens_TND: Tokens
+    truth: WindowTruth
+    stream: int
+    """Seed of the stream it is from."""
+
+    @property
+    def state(self) -> SceneState:
+        return self.truth.state
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """An action of a stream between two stretches in which nothing moves."""
+
+    before: Before
+    action: Action
+    after_ND: Tokens
+    """The last tubelet of a still moment after it."""
+    after: WindowTruth
+
+
+class Windows:
+    """Random windows of cached streams that suit a task."""
+
+    def __init__(self, cache: FrameCache, episodes: Sequence[CachedEpisode], tubelets: int) -> None:
+        self._cache = cache
+        self._episodes = [e for e in episodes if e.count // 2 >= tubelets]
+        self._tubelets = tubelets
+        self._worlds: dict[int, Episode] = {}
+        self._tokens: dict[int, Tokens] = {}
+
+    def draw(self, task: str, rng: np.random.Generator) -> Window:
+        while True:
+            cached = self._any(rng)
+            last = int(rng.integers(self._tubelets, cached.count // 2 + 1))
+            window = Window(self._clip(cached, last), self._truth(cached, last))
+            if _suits(window.truth, task, rng):
+                return window
+
+    def draw_before(self, rng: np.random.Generator) -> Before:
+        """A random still moment."""
+        while True:
+            cached = self._any(rng)
+            idle = [s for s in self._worlds[cached.seed].segments if s.action is None]
+            lasts = self._still(cached, idle[int(rng.integers(len(idle)))])
+            if len(lasts):
+                return self._before(cached, lasts[int(rng.integers(len(lasts)))])
+
+    def draw_step(self, rng: np.random.Generator) -> Step:
+        """A random action whose outcome is clear, with still moments on both sides."""
+        while True:
+            cached = self._any(rng)
+            steps = list(self._steps(cached))
+            if steps:
+                before, acted, after = steps[int(rng.integers(len(steps)))]
+                first = before[int(rng.integers(len(before)))]
+                last = after[int(rng.integers(len(after)))]
+                assert acted.action is not None
+                return Step(
+                    self._before(cached, first),
+                    acted.action,
+                    self._tokens[cached.seed][last - 1],
+                    self._truth(cached, last),
+                )
+
+    def _any(self, rng: np.random.Generator) -> CachedEpisode:
+        cached = self._episodes[int(rng.integers(len(self._episodes)))]
+        if cached.seed not in self._worlds:
+            self._worlds[cached.seed] = cached.episode()
+            self._tokens[cached.seed] = self._read(cached)
+        return cached
+
+    def _read(self, cached: CachedEpisode) -> Tokens:
+        """An episode's tokens, copied: small random reads of a mapped file wait for the disk."""
+        first = cached.start // 2
+        tokens = self._cache.shards[cached.shard].tokens
+        return np.array(tokens[first : first + cached.count // 2])
+
+    def _clip(self, cached: CachedEpisode, last: int) -> Tokens:
+        """The clip that ends with tubelet `last` - 1."""
+        return self._tokens[cached.seed][last - self._tubelets : last]
+
+    def _truth(self, cached: CachedEpisode, last: int) -> WindowTruth:
+        end_s = cached.first_s + (2 * last - 1) / RATE_HZ
+        return truth(self._worlds[cached.seed], end_s)
+
+    def _before(self, cached: CachedEpisode, last: int) -> Before:
+        return Before(self._clip(cached, last), self._truth(cached, last), cached.seed)
+
+    def _still(self, cached: CachedEpisode, idle: Segment) -> range:
+        """Ends of the clips whose last tubelet lies inside this stretch."""
+        first = np.ceil((idle.onset_s - cached.first_s) * RATE_HZ / 2 + 1)
+        last = np.floor(((idle.end_s - cached.first_s) * RATE_HZ + 1) / 2)
+        return range(max(self._tubelets, int(first)), min(cached.count // 2, int(last)) + 1)
+
+    def _steps(self, cached: CachedEpisode) -> Iterator[tuple[range, Segment, range]]:
+        segments = self._worlds[cached.seed].segments
+        for index in range(1, len(segments) - 1):
+            if segments[index].action is not None and not segments[index].ambiguous:
+                before = self._still(cached, segments[index - 1])
+                after = self._still(cached, segments[index + 1])
+                if len(before) and len(after):
+                    yield before, segments[index], after
+
+
+def _suits(seen: WindowTruth, task: str, rng: np.random.Generator) -> bool:
+    if task not in ("action_caption", "label"):
+        return True
+    if not seen.decided and rng.random() > UNDECIDED_SHARE:
+        return False
+    idle = seen.segment.action is None
+    return not idle or bool(rng.random() < IDLE_SHARE)
