@@ -8,8 +8,13 @@ import pytest
 import torch
 
 from training import train
+from training.embed import EmbedStage
 from training.evaluate.tabletop import evaluate
-from training.runs import Recipe, tabletop_tiny
+from training.loss import Temperature
+from training.runs import SFT_MIX, Recipe, tabletop_tiny
+from training.tabletop.actions import next_state
+from training.tabletop.batches import WindowBatches
+from training.tabletop.cached_windows import Windows
 from training.tabletop.tasks import TaskMix
 from vljepa_ros.config import ConfigError
 from vljepa_ros.model import checkpoint
@@ -58,6 +63,67 @@ def test_exported_checkpoint_runs_in_the_engine(chain: train.Chain) -> None:
     embedding = engine.predict(engine.encode_clips(clip), [engine.config.caption_query])
     assert np.isclose(np.linalg.norm(embedding), 1.0, atol=1e-5)
     assert engine.has_decoder and isinstance(engine.decode(embedding)[0], str)
+    imagined = engine.imagine(engine.encode_clips(clip), ["push the red cube left", "juggle"])
+    assert 0 <= imagined.uncertainty[0] <= 1 and imagined.out_of_distribution[1]
+
+
+@pytest.fixture(scope="module")
+def windows(chain: train.Chain) -> Windows:
+    return chain._windows("cpu")[0]
+
+
+@pytest.mark.slow
+def test_rollouts_come_first_and_their_second_questions_last(
+    chain: train.Chain, windows: Windows
+) -> None:
+    mix = dataclasses.replace(SFT_MIX, rollout=0.25)
+    batches = WindowBatches(windows, chain.tokenizer, chain.recipe.model, mix, 16, seed=0)
+    rows, batch = batches.rows(3), batches[3]
+    assert [row.step is not None for row in rows] == [True] * 4 + [False] * 12
+    assert len(batch["after_RND"]) == 4 and len(batch["tokens_BTND"]) == 16
+    assert len(batch["query_ids_BL"]) == len(batch["key_B"]) == 20
+    thens = [row.then.key for row in rows[:4] if row.then is not None]
+    assert batch["key_B"][16:].tolist() == thens
+    again = batches[3]
+    assert all(torch.equal(value, again[name]) for name, value in batch.items())
+
+
+@pytest.mark.slow
+def test_a_step_is_what_the_world_makes_of_its_action(windows: Windows) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        step = windows.draw_step(rng)
+        after, result = next_state(step.before.state, step.action)
+        assert not result.ambiguous and not step.after.state.moving
+        assert [o.place for o in after.objects] == [o.place for o in step.after.state.objects]
+        assert after.drawer == pytest.approx(step.after.state.drawer)
+        assert step.before.truth.segment.action is None
+
+
+@pytest.mark.slow
+def test_a_second_question_teaches_the_first_step(chain: train.Chain, windows: Windows) -> None:
+    model, config = VLJepa(chain.recipe.model), chain.recipe.model
+    batches = WindowBatches(windows, chain.tokenizer, config, TaskMix(rollout=1.0), 4, seed=0)
+    stage = EmbedStage(model, Temperature(), batches, 0.0, 0.0, [])
+    stage.module().eval()
+    predicted_BE, next_RND = stage.predict(batches[0])
+    assert next_RND is not None and len(predicted_BE) == 8
+    head = model.predictor.next_projection
+    assert head is not None
+    (gradient,) = torch.autograd.grad(predicted_BE[4:, 0].sum(), head.weight)
+    assert gradient.abs().sum() > 0
+    # Untrained, the imagined scene is the scene before, without the dropped values.
+    torch.testing.assert_close(next_RND, batches[0]["tokens_BTND"][:4, -1].float())
+
+
+def test_a_model_grows_imagination_and_nothing_else() -> None:
+    grown = tabletop_tiny().model
+    plain = dataclasses.replace(
+        grown, predictor=dataclasses.replace(grown.predictor, next_tokens=False)
+    )
+    assert train._grows_from(grown, plain) and train._grows_from(grown, grown)
+    assert not train._grows_from(plain, grown)
+    assert not train._grows_from(grown, dataclasses.replace(plain, clip_frames=4))
 
 
 @pytest.mark.slow
