@@ -7,9 +7,9 @@ own. Between two frames at most one request runs, so requests delay perception b
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
@@ -44,9 +44,8 @@ class Worker(Generic[F]):
         self._failed = failed
         self._changed = threading.Condition()
         self._frames: dict[str, F] = {}  # at most one a camera; the longest waiting first
-        self._requests: queue.Queue[tuple[Future[Any], Callable[[], Any]]] = queue.Queue(
-            max_requests
-        )
+        self._max_requests = max_requests
+        self._requests: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._period_s = 0.0
         self._next_step_s = 0.0
         self._stopping = False
@@ -86,17 +85,23 @@ class Worker(Generic[F]):
             self._frames.clear()
         return cameras
 
-    def ask(self, request: Callable[[], R]) -> Future[R] | None:
-        """Run `request` on the worker's thread; None when too many requests wait already."""
+    def ask(self, request: Callable[[], R], *, going_on: bool = False) -> Future[R] | None:
+        """Run `request` on the worker's thread; None when too many requests wait already.
+
+        The future may be cancelled: a request that has not begun by then never does.
+
+        Args:
+            going_on: it is the next part of a request that was taken in before, so it is never
+                refused. Parts come one after the other, each at the end of the queue.
+        """
         future: Future[R] = Future()
         with self._changed:
             if self._stopping:
                 future.set_exception(Stopped("the worker has ended"))
                 return future
-            try:
-                self._requests.put_nowait((future, request))
-            except queue.Full:
+            if len(self._requests) >= self._max_requests and not going_on:
                 return None
+            self._requests.append((future, request))
             self._changed.notify_all()
         return future
 
@@ -117,7 +122,7 @@ class Worker(Generic[F]):
         """True when there is something to do, False to end."""
         with self._changed:
             while not self._stopping:
-                if not self._requests.empty():
+                if self._requests:
                     return True
                 wait_s = None
                 if self._frames:
@@ -128,14 +133,23 @@ class Worker(Generic[F]):
         return False
 
     def _answer_one_request(self) -> None:
-        try:
-            future, request = self._requests.get_nowait()
-        except queue.Empty:
+        found = self._next_request()
+        if found is None:
             return
+        future, request = found
         try:
             future.set_result(request())
         except Exception as error:  # noqa: BLE001 - handed to the one who asked
             future.set_exception(error)
+
+    def _next_request(self) -> tuple[Future[Any], Callable[[], Any]] | None:
+        """The request that has waited longest and is still wanted; it can be cancelled no more."""
+        with self._changed:
+            while self._requests:
+                future, request = self._requests.popleft()
+                if future.set_running_or_notify_cancel():
+                    return future, request
+        return None
 
     def _step_one_frame(self) -> None:
         now_s = time.monotonic()
@@ -153,9 +167,5 @@ class Worker(Generic[F]):
             self._failed(camera, error)
 
     def _refuse_waiting(self) -> None:
-        while True:
-            try:
-                future, _ = self._requests.get_nowait()
-            except queue.Empty:
-                return
-            future.set_exception(Stopped("the worker has ended"))
+        while (found := self._next_request()) is not None:
+            found[0].set_exception(Stopped("the worker has ended"))
