@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from vljepa_ros.config import PerceptionConfig, SelectiveConfig
-from vljepa_ros.model.engine import Engine
+from vljepa_ros.model.engine import Engine, Tokens
 from vljepa_ros.stream.clip_buffer import Added, ClipBuffer
 from vljepa_ros.stream.segmenter import Decision, Segmenter, Words
 from vljepa_ros.stream.token_cache import TokenCache
@@ -61,6 +61,7 @@ class Perceiver:
         self._state_since_ns = 0
         self._reset_asked = False
         self._latest: Step | None = None
+        self._latest_BTND: Tokens | None = None
         self._spoken = ("", 0.0)
         """Caption of the last event and its log probability when it was decoded."""
         self._question = self._checked(config.query or model.caption_query, config.labels)
@@ -75,6 +76,11 @@ class Perceiver:
     def latest(self) -> Step | None:
         """The newest step, None before the first and after a reset."""
         return self._latest
+
+    @property
+    def tokens_BTND(self) -> Tokens | None:
+        """Tokens (1, T', N, D) of the clip that the newest step saw; for the thread of `step`."""
+        return self._latest_BTND
 
     @property
     def query(self) -> str:
@@ -107,6 +113,7 @@ class Perceiver:
         """Forget frames and meaning before the next frame; the query and the ids stay."""
         self._reset_asked = True
         self._latest = None
+        self._latest_BTND = None
 
     def add(self, frame: Frame) -> Added:
         """Take a frame without running the model; ignored ones are told and counted."""
@@ -139,7 +146,8 @@ class Perceiver:
         elif self._latest is not None and self._latest.state.stamp_ns == clip.stamp_ns:
             return None
         question = self._question
-        embedding_E = self._engine.predict(self._tokens.tokens(clip), [question.query])[0]
+        tokens_BTND = self._tokens.tokens(clip)
+        embedding_E = self._engine.predict(tokens_BTND, [question.query])[0]
         labels = self._engine.score_labels(embedding_E, question.labels)
         decision = self._segmenter.step(clip.stamp_ns, embedding_E, self._words(embedding_E))
         self._count(decision, clip.stamp_ns)
@@ -158,7 +166,7 @@ class Perceiver:
             change_threshold=decision.threshold,
         )
         event = None if decision.reason is None else self._event(state, decision.reason)
-        self._latest = Step(state, event)
+        self._latest, self._latest_BTND = Step(state, event), tokens_BTND
         return self._latest
 
     def caption_now(self) -> tuple[SemanticState, str] | None:
@@ -213,7 +221,7 @@ class Perceiver:
         self._tokens.clear()
         if meaning:
             self._segmenter.reset()
-            self._latest = None
+            self._latest = self._latest_BTND = None
 
     def _checked(self, query: str, labels: Sequence[str]) -> _Question:
         self._engine.check_query(query)
