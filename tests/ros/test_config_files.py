@@ -11,7 +11,7 @@ import rclpy.node
 import yaml
 from rclpy.lifecycle import LifecycleNode
 
-from vljepa_ros.config import PerceptionConfig, from_dict
+from vljepa_ros.config import PerceptionConfig, WorldStateConfig, from_dict
 from vljepa_ros.ros import qos
 from vljepa_ros.ros.parameters import settings
 
@@ -24,6 +24,9 @@ def test_perception_yaml_holds_every_parameter_with_its_default() -> None:
     assert from_dict(PerceptionConfig, values) == PerceptionConfig()
     named = {*values, *(f"selective.{name}" for name in values["selective"])} - {"selective"}
     assert named == {setting.name for setting in settings(PerceptionConfig)}
+    values = yaml.safe_load(text)["/**/world_state"]["ros__parameters"]
+    assert from_dict(WorldStateConfig, values) == WorldStateConfig()
+    assert set(values) == {setting.name for setting in settings(WorldStateConfig)}
 
 
 def test_the_profile_that_warnings_name_exists_and_is_large_enough() -> None:

@@ -91,7 +91,12 @@ def test_an_event_and_the_info_become_messages() -> None:
     assert got.latency.nanosec == 5
     info = over_the_wire(
         conversions.info_message(
-            presets.tiny(), space_id="s", sha256="f" * 64, has_decoder=True, now_ns=0
+            presets.tiny(),
+            space_id="s",
+            sha256="f" * 64,
+            action_types=["text"],
+            has_decoder=True,
+            now_ns=0,
         )
     )
     assert isinstance(info, msg.EmbeddingInfo)

@@ -11,7 +11,13 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from vljepa_ros.config import ConfigError, PerceptionConfig, SelectiveConfig, VideoCameraConfig
+from vljepa_ros.config import (
+    ConfigError,
+    PerceptionConfig,
+    SelectiveConfig,
+    VideoCameraConfig,
+    WorldStateConfig,
+)
 from vljepa_ros.ros.parameters import Parameters, settings
 
 
@@ -28,7 +34,7 @@ def node(context: Context, **values: Any) -> Node:
     return Node("parameters_test", context=context, parameter_overrides=given)
 
 
-@pytest.mark.parametrize("cls", [PerceptionConfig, VideoCameraConfig])
+@pytest.mark.parametrize("cls", [PerceptionConfig, WorldStateConfig, VideoCameraConfig])
 def test_without_values_the_config_is_the_default_and_every_setting_declared(
     context: Context, cls: type[Any]
 ) -> None:
@@ -48,6 +54,15 @@ def test_start_values_are_taken_and_a_whole_number_may_stand_for_a_number(
     assert config.selective.threshold == 1.0 and isinstance(config.selective.threshold, float)
     assert (config.camera, config.labels) == ("eye", ("a",))
     assert made.get_parameter("selective.threshold").value == 1.0
+
+
+def test_what_is_meant_for_another_node_of_the_process_is_let_through(context: Context) -> None:
+    beside = (PerceptionConfig,)
+    made = node(context, model_path="/somewhere", deadline_s=2.5)
+    config = Parameters(made, WorldStateConfig, beside=beside).config
+    assert config.deadline_s == 2.5 and not made.has_parameter("model_path")
+    with pytest.raises(ConfigError, match="did you mean model_path"):
+        Parameters(node(context, model_pat="x"), WorldStateConfig, beside=beside)
 
 
 def test_parameters_of_rclpy_are_let_through(context: Context) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -21,6 +22,9 @@ from vljepa_ros.config import ModelConfig
 from vljepa_ros.ros.health import Health, Level
 from vljepa_ros.ros.images import Data, Fault, FrameError, rgb_from_compressed, rgb_from_raw
 from vljepa_ros.types import EmbeddingE, Frame, ImageHWC, LabelScore, SemanticEvent, SemanticState
+
+if TYPE_CHECKING:  # it comes with torch, which a camera's node does without
+    from vljepa_ros.world.world_model import Transition
 
 NS_PER_S = 1_000_000_000
 _MAX_SECONDS = 2**31 - 1
@@ -62,6 +66,20 @@ def frame_from_message(message: Image | CompressedImage) -> Frame:
             data=message.data,
         )
     return Frame(when_ns, image_HWC, message.header.frame_id)
+
+
+def length_ns(length: Duration) -> int:
+    """Nanoseconds of a length of time.
+
+    Raises:
+        ValueError: it is negative, or its nanosec is no part of a second.
+    """
+    if length.nanosec >= NS_PER_S or length.sec < 0:
+        raise ValueError(
+            f"{length.sec} s + {length.nanosec} ns is no length of time: sec must not be negative "
+            "and nanosec must be below 1e9"
+        )
+    return int(length.sec) * NS_PER_S + int(length.nanosec)
 
 
 def embedding_from_message(message: msg.Embedding) -> EmbeddingE:
@@ -154,8 +172,15 @@ def event_message(event: SemanticEvent, *, space_id: str, now_ns: int) -> msg.Se
 
 
 def info_message(
-    model: ModelConfig, *, space_id: str, sha256: str, has_decoder: bool, now_ns: int
+    model: ModelConfig,
+    *,
+    space_id: str,
+    sha256: str,
+    action_types: Sequence[str],
+    has_decoder: bool,
+    now_ns: int,
 ) -> msg.EmbeddingInfo:
+    """`action_types`: those that the model takes; empty where it cannot imagine."""
     return msg.EmbeddingInfo(
         header=header_message(now_ns),
         space_id=space_id,
@@ -166,8 +191,26 @@ def info_message(
         metric="cosine",
         clip_frames=int(model.clip_frames),
         clip_seconds=float((model.clip_frames - 1) / model.clip_rate_hz),
-        action_types=[text_field(name) for name in model.action_types],
+        action_types=[text_field(name) for name in action_types],
         has_decoder=bool(has_decoder),
+    )
+
+
+def prediction_message(
+    action_id: str, transition: Transition, space_id: str | None
+) -> msg.TransitionPrediction:
+    """`space_id`: that of the embedding; None where it was not asked for."""
+    embedding = msg.Embedding()
+    if space_id is not None:
+        embedding = embedding_message(transition.embedding_E, space_id)
+    return msg.TransitionPrediction(
+        id=text_field(action_id),
+        predicted=embedding,
+        caption=text_field(transition.caption),
+        goal_similarity=float(transition.goal_similarity),
+        change=float(transition.change),
+        uncertainty=float(transition.uncertainty),
+        out_of_distribution=bool(transition.out_of_distribution),
     )
 
 

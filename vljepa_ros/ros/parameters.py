@@ -11,7 +11,7 @@ import dataclasses
 import difflib
 import math
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any, Generic, TypeVar
 
 from rcl_interfaces.msg import (
@@ -116,12 +116,16 @@ class Parameters(Generic[C]):
         locked: Callable[[], bool] = lambda: True,
         changed: Callable[[C], None] = lambda config: None,
         check: Callable[[C], None] = lambda config: None,
+        beside: Sequence[type[Any]] = (),
     ) -> None:
         """
         Args:
             locked: whether settings that are not live must refuse to change now.
             changed: called with the new config after a change.
             check: raises ConfigError for a combination of values that cannot be used.
+            beside: configs of the other nodes of the process. A value that is given to no node by
+                name (`-p name:=value`) reaches all of them, and is no mistake in those that do not
+                have the parameter.
 
         Raises:
             ConfigError: an unknown parameter, or a start value that cannot be used.
@@ -131,7 +135,8 @@ class Parameters(Generic[C]):
         self._locked = locked
         self._changed = changed
         self._check = check
-        given = _start_values(node, self._settings)
+        others = {setting.name for other in beside for setting in settings(other)}
+        given = _start_values(node, self._settings, others)
         self._values = {
             name: setting.check(given.get(name, setting.ros_default))
             for name, setting in self._settings.items()
@@ -177,18 +182,22 @@ class Parameters(Generic[C]):
         return SetParametersResult(successful=True)
 
 
-def _start_values(node: Node, known: Mapping[str, Setting]) -> dict[str, Any]:
-    """The values given by file or command line."""
+def _start_values(node: Node, known: Mapping[str, Setting], others: Set[str]) -> dict[str, Any]:
+    """The values given by file or command line; those of `others` are left alone."""
     # rclpy shows what was given but never declared nowhere else: declaring all that is given
     # (automatically_declare_parameters_from_overrides) fails at an empty list.
     given: Mapping[str, Parameter] = node._parameter_overrides
     for name in given:
-        if name in known or name in _OF_RCLPY or name.startswith(_OF_RCLPY_PREFIX):
+        if name in known or name in others or _is_of_rclpy(name):
             continue
-        close = difflib.get_close_matches(name, known, n=1)
+        close = difflib.get_close_matches(name, [*known, *sorted(others)], n=1)
         hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(known))}"
         raise ConfigError(f"parameter {name} is unknown to {node.get_name()}; {hint}")
     return {name: given[name].value for name in known if name in given}
+
+
+def _is_of_rclpy(name: str) -> bool:
+    return name in _OF_RCLPY or name.startswith(_OF_RCLPY_PREFIX)
 
 
 def _declare(node: Node, setting: Setting, value: Any) -> None:

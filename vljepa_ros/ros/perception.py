@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from rclpy.clock import Clock
@@ -23,11 +24,16 @@ from vljepa_ros.ros import conversions
 from vljepa_ros.ros.camera_input import ImageMessage
 from vljepa_ros.ros.health import RECENT_S, CameraMeter
 from vljepa_ros.ros.images import Fault, FrameError
-from vljepa_ros.ros.requests import RequestError
+from vljepa_ros.ros.requests import RequestError, Work
 from vljepa_ros.ros.worker import Worker
+from vljepa_ros.ros.world_requests import WorldRequests
 from vljepa_ros.stream.clip_buffer import Added
 from vljepa_ros.stream.perceiver import Perceiver
 from vljepa_ros.types import Frame, Step
+from vljepa_ros.world.history import History, Moment
+
+P = TypeVar("P")
+R = TypeVar("R")
 
 MAX_LABELS = 1000
 FUTURE_NS = 1_000_000_000
@@ -54,7 +60,7 @@ class _Stream:
 
 
 class Perception:
-    """Engine, worker and one perceiver for each camera."""
+    """Engine, worker, one perceiver for each camera, and the states that were seen."""
 
     def __init__(
         self,
@@ -91,6 +97,12 @@ class Perception:
             }
         except (CheckpointError, EngineError, TextError, OSError) as error:
             raise ConfigError(str(error)) from error
+        self._activation: object | None = None
+        """Another one for each activation; None while inactive."""
+        self._history = History(last_state_ids, config.history_states)
+        self.world = WorldRequests(
+            self.engine, self._history, self.action_types, lambda: clock.now().nanoseconds
+        )
         self.worker: Worker[ImageMessage] = Worker(self._step, self._failed)
         self.worker.limit_rate(config.rate_hz)
         self.worker.start()
@@ -107,12 +119,14 @@ class Perception:
         for camera, meter in meters.items():
             self._streams[camera].meter = meter
         self.reset()
+        self._activation = object()
 
     def reset(self) -> None:
         """Forget the past of every camera, because time jumped."""
         self._forget_frames()
         for stream in self._streams.values():
             stream.perceiver.reset()
+        self._history.clear()
 
     def offer(self, camera: str, message: ImageMessage) -> None:
         """Store a camera's newest image; it is perceived as soon as the model is free."""
@@ -120,7 +134,8 @@ class Perception:
             self._streams[camera].meter.dropped()
 
     def drain(self) -> None:
-        """Return when the step under way has ended, with nothing waiting."""
+        """Return when the step under way has ended, with nothing waiting; work is refused."""
+        self._activation = None
         self._forget_frames()
         self.worker.call(lambda: None)
 
@@ -133,6 +148,7 @@ class Perception:
         self.worker.limit_rate(config.rate_hz)
         for stream in self._streams.values():
             stream.perceiver.set_selective(config.selective)
+        self._history.limit(config.history_states)
 
     def state_ids(self) -> dict[str, int]:
         return {camera: stream.perceiver.state_id for camera, stream in self._streams.items()}
@@ -147,12 +163,36 @@ class Perception:
         on_gpu = self.engine.device.startswith("cuda")
         return torch.cuda.memory_allocated(self.engine.device) / 1e6 if on_gpu else 0.0
 
+    @property
+    def action_types(self) -> tuple[str, ...]:
+        """Types of actions that can be asked about; none where the model cannot imagine."""
+        return self.engine.config.action_types if self.engine.can_imagine else ()
+
+    def while_active(self, work: Work[P, R]) -> Work[P, R]:
+        """The same work, to be begun now; NOT_ACTIVE from the next batch on once we stop."""
+        return self._while(self._activation, work)
+
+    def _while(self, activation: object | None, work: Work[P, R]) -> Work[P, R]:
+        while True:
+            if activation is None or activation is not self._activation:
+                raise RequestError(
+                    msg.Status.NOT_ACTIVE,
+                    "the node was deactivated meanwhile; activate it and ask again",
+                )
+            try:
+                progress = next(work)
+            except StopIteration as end:
+                answer: R = end.value
+                return answer
+            yield progress
+
     def info(self) -> msg.EmbeddingInfo:
         """What readers of the embeddings must know."""
         return conversions.info_message(
             self.engine.config,
             space_id=self.engine.space_id,
             sha256=self.engine.sha256,
+            action_types=self.action_types,
             has_decoder=self.engine.has_decoder,
             now_ns=self._clock.now().nanoseconds,
         )
@@ -194,6 +234,7 @@ class Perception:
 
     def _step(self, camera: str, message: ImageMessage) -> None:
         stream = self._streams[camera]
+        era = self._history.era
         try:
             frame = conversions.frame_from_message(message)
             self._note_format(camera, stream, message, frame)
@@ -205,11 +246,21 @@ class Perception:
             self._refuse(camera, stream, Fault.SIZE.value, str(error))
             return
         self._note_stamp(camera, stream, frame, outcome)
+        if outcome is Added.RESTARTED_BACKWARD:
+            self._history.clear(camera)  # its ids would be no order of time
         step = stream.perceiver.perceive() if outcome.accepted else None
         if step is not None:
+            self._remember(camera, stream, step, era)
             self._publish_step(camera, stream, step)
         elif outcome.accepted:
             stream.meter.ignored("reset", "image given up: time jumped while it was looked at")
+
+    def _remember(self, camera: str, stream: _Stream, step: Step, era: int) -> None:
+        """Before it is published, so that whoever hears of a state can ask about it."""
+        tokens_BTND, state = stream.perceiver.tokens_BTND, step.state
+        if tokens_BTND is not None:  # else time jumped this moment
+            moment = Moment(state.state_id, state.stamp_ns, state.frame_id, tokens_BTND)
+            self._history.put(camera, moment, era)
 
     def _publish_step(self, camera: str, stream: _Stream, step: Step) -> None:
         space_id = self.engine.space_id

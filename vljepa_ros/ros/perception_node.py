@@ -18,15 +18,16 @@ from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 
 from vljepa_ros import msg, srv
-from vljepa_ros.config import ConfigError, PerceptionConfig
+from vljepa_ros.config import ConfigError, PerceptionConfig, WorldStateConfig
 from vljepa_ros.ros import conversions, qos
 from vljepa_ros.ros.camera_input import CameraInput
 from vljepa_ros.ros.health import CameraMeter, Health, Level, memory_mb
 from vljepa_ros.ros.lifecycle import ReportingLifecycleNode
 from vljepa_ros.ros.parameters import Parameters
-from vljepa_ros.ros.process import Finish, run
-from vljepa_ros.ros.requests import RequestError, ask, error_status
+from vljepa_ros.ros.process import Finish, Runnable, run
+from vljepa_ros.ros.requests import RequestError, ask, error_status, known_camera
 from vljepa_ros.ros.second_participant import SecondParticipant
+from vljepa_ros.ros.world_state_node import WorldStateNode
 
 if TYPE_CHECKING:
     from vljepa_ros.ros.perception import Perception
@@ -56,6 +57,7 @@ class PerceptionNode(ReportingLifecycleNode):
             locked=lambda: self._perception is not None,
             changed=self._on_parameters,
             check=_check,
+            beside=(WorldStateConfig,),
         )
         self._meters: dict[str, CameraMeter] = {}
         self._last_state_ids: dict[str, int] = {}
@@ -200,8 +202,10 @@ class PerceptionNode(ReportingLifecycleNode):
         self, request: srv.SetQuery.Request, response: srv.SetQuery.Response
     ) -> srv.SetQuery.Response:
         try:
-            perception = self._ready()
-            cameras = (self._camera(request.camera),) if request.camera else self.cameras
+            perception = self.ready()
+            cameras = (
+                (known_camera(request.camera, self.cameras),) if request.camera else self.cameras
+            )
             work = functools.partial(
                 perception.set_query, cameras, request.query, list(request.labels)
             )
@@ -215,8 +219,10 @@ class PerceptionNode(ReportingLifecycleNode):
         self, request: srv.GetState.Request, response: srv.GetState.Response
     ) -> srv.GetState.Response:
         try:
-            perception = self._ready()
-            work = functools.partial(perception.describe, self._camera(request.camera))
+            perception = self.ready()
+            work = functools.partial(
+                perception.describe, known_camera(request.camera, self.cameras)
+            )
             response.state, response.caption = await ask(
                 perception.worker, self._state_service.executor, work
             )
@@ -225,23 +231,19 @@ class PerceptionNode(ReportingLifecycleNode):
             response.status = error_status(error, self.get_logger())
         return response
 
-    def _ready(self) -> Perception:
-        if self._perception is None or not self._active:
-            raise RequestError(
-                msg.Status.NOT_ACTIVE, "the node is not active; configure and activate it first"
-            )
-        return self._perception
+    def ready(self) -> Perception:
+        """The model at work.
 
-    def _camera(self, name: str) -> str:
-        """The camera meant; empty where there is only one."""
-        if not name and len(self.cameras) == 1:
-            return self.cameras[0]
-        if name not in self.cameras:
+        Raises:
+            RequestError: NOT_ACTIVE.
+        """
+        perception = self._perception  # other threads ask too
+        if perception is None or not self._active:
             raise RequestError(
-                msg.Status.INVALID_REQUEST,
-                f"camera {name!r} is not known; use one of: {', '.join(self.cameras)}",
+                msg.Status.NOT_ACTIVE,
+                "the node perception is not active; configure and activate it first",
             )
-        return name
+        return perception
 
     # --- once a second, and when things change -------------------------------------------------
 
@@ -300,9 +302,23 @@ def _check(config: PerceptionConfig) -> None:
         raise ConfigError("parameter camera is empty; give the camera a name")
 
 
+def create(finish: Finish) -> list[Runnable]:
+    """The nodes of the process: `perception`, and `world_state`, which shares its model.
+
+    Raises:
+        ConfigError: a parameter that is unknown or cannot be used.
+    """
+    perception = PerceptionNode(finish)
+    try:
+        return [perception, WorldStateNode(perception.ready)]
+    except ConfigError:
+        perception.close()
+        raise
+
+
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the node; returns the exit code of the process."""
-    return run(PerceptionNode, args)
+    """Run the nodes; returns the exit code of the process."""
+    return run(create, args)
 
 
 if __name__ == "__main__":

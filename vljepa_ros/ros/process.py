@@ -61,11 +61,13 @@ class Finish:
         os.read(self._read_fd, 1)
 
 
-def run(create: Callable[[Finish], Runnable], args: Sequence[str] | None = None) -> int:
-    """Run one node until a signal comes or it finishes; returns the exit code.
+def run(
+    create: Callable[[Finish], Runnable | Sequence[Runnable]], args: Sequence[str] | None = None
+) -> int:
+    """Run nodes until a signal comes or one of them finishes; returns the exit code.
 
-    A ConfigError while the node is made is said in one line, without a traceback: it is the
-    user's to mend.
+    They are started in the order given, and closed in the other. A ConfigError while they are made
+    is said in one line, without a traceback: it is the user's to mend.
     """
     finish = Finish()
 
@@ -78,25 +80,28 @@ def run(create: Callable[[Finish], Runnable], args: Sequence[str] | None = None)
         signal.signal(signum, end)
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
-        runnable = create(finish)
+        created = create(finish)
     except ConfigError as error:
         rclpy.logging.get_logger("vljepa_ros").fatal(str(error))
         rclpy.try_shutdown()
         return EXIT_FAILED
-    thread = ExecutorThread(runnable.node, shut_down=finish)
-    thread.start(runnable.start)
+    runnables = list(created) if isinstance(created, Sequence) else [created]
+    threads = [ExecutorThread(runnable.node, shut_down=finish) for runnable in runnables]
+    for thread, runnable in zip(threads, runnables, strict=True):
+        thread.start(runnable.start)
     finish.wait()
     # Python gives the signals their default back before it has ended: one more SIGINT, as launch
     # and a terminal send it, would then kill a process that is ending well.
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)
-    if not thread.stop():
+    if not all(thread.stop() for thread in reversed(threads)):
         # Inside a call that cannot be interrupted: a model being loaded, a hung GPU. Nothing that
         # must be closed is lost, and launch would send SIGKILL before long.
         sys.stderr.write("ending in the middle of a callback that takes long\n")
         sys.stderr.flush()
         os._exit(finish.exit_code)
-    runnable.close()
-    runnable.node.destroy_node()
+    for runnable in reversed(runnables):
+        runnable.close()
+        runnable.node.destroy_node()
     rclpy.try_shutdown()
     return finish.exit_code
