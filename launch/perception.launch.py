@@ -1,4 +1,5 @@
-"""Starts the lifecycle node `perception`; it brings itself to active (parameter `autostart`).
+"""Starts the lifecycle node `perception`, which brings itself to active (parameter `autostart`), and
+in its process the node `world_state`.
 
 ros2 launch vljepa_ros perception.launch.py image_topic:=/camera/image_raw
 """
@@ -15,9 +16,9 @@ from launch import LaunchContext, LaunchDescription
 
 PARAMS_FILE = Path(get_package_share_directory("vljepa_ros"), "config", "perception.yaml")
 ARGUMENTS = {
-    "namespace": ("vljepa", "Namespace of the node"),
-    "params_file": (str(PARAMS_FILE), "Parameters of the node"),
-    "use_respawn": ("false", "Start the node again when it dies: true or false"),
+    "namespace": ("vljepa", "Namespace of the nodes"),
+    "params_file": (str(PARAMS_FILE), "Parameters of the nodes"),
+    "use_respawn": ("false", "Start the process again when it dies: true or false"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
     "image_topic": ("image", "The camera's topic; compressed images are found below it"),
 }
@@ -42,11 +43,14 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def start(context: LaunchContext) -> list[LifecycleNode]:
-    """The node; of the parameters, only those given on the command line override the file."""
+    """The process; of the parameters, only those given on the command line override the file."""
     given = {name: LaunchConfiguration(name).perform(context) for name in PARAMETERS}
     overrides = {name: value for name, value in given.items() if value}
     for name in overrides.keys() & {"use_sim_time", "autostart"}:
         overrides[name] = yaml.safe_load(overrides[name])
+    arguments = ["--ros-args", "--log-level", LaunchConfiguration("log_level")]
+    if given["use_sim_time"]:  # launch gives `overrides` to the node it knows of only
+        arguments += ["-p", f"world_state:use_sim_time:={given['use_sim_time']}"]
     perception = LifecycleNode(
         package="vljepa_ros",
         executable="perception",
@@ -56,7 +60,7 @@ def start(context: LaunchContext) -> list[LifecycleNode]:
         remappings=[("image", LaunchConfiguration("image_topic"))],
         respawn=LaunchConfiguration("use_respawn"),
         respawn_delay=2.0,
-        arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+        arguments=arguments,
         output="screen",
     )
     return [perception]
