@@ -1,5 +1,6 @@
-"""Starts the lifecycle node `perception`, which brings itself to active (parameter `autostart`), and
-in its process the node `world_state`.
+"""Starts the lifecycle node `perception`, and in its process the node `world_state`.
+
+`perception` brings itself to active (parameter `autostart`).
 
 ros2 launch vljepa_ros perception.launch.py image_topic:=/camera/image_raw
 """

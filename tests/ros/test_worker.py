@@ -102,6 +102,21 @@ def test_requests_are_bounded_and_get_their_results_and_errors(
         second.result(PATIENCE_S)
 
 
+def test_what_goes_on_is_never_refused_and_what_is_cancelled_never_runs(
+    worker: Worker[object], gate: Gate
+) -> None:
+    worker.offer("eye", 0)
+    gate.wait_for_a_step()
+    ran: list[int] = []
+    futures = [worker.ask(lambda n=n: ran.append(n)) for n in range(3)]
+    assert worker.ask(lambda: ran.append(3)) is None
+    going_on = worker.ask(lambda: ran.append(4), going_on=True)
+    assert going_on is not None and futures[1] is not None and futures[1].cancel()
+    gate.let_go()
+    going_on.result(PATIENCE_S)
+    assert ran == [0, 2, 4]
+
+
 def test_a_step_that_fails_is_told_and_the_next_frame_seen(
     worker: Worker[object], gate: Gate
 ) -> None:

@@ -23,13 +23,13 @@ CORPUS = ("push the red cube left", "open the drawer", "The robot opens the draw
 OUTCOME = "The robot opens the drawer."
 
 
-def save_dreamer(folder: Path) -> Path:
+def save_dreamer(folder: Path, **changes: Any) -> Path:
     """A checkpoint folder of a tiny model that imagines, with random weights."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     config = presets.tiny()
     predictor = dataclasses.replace(config.predictor, next_tokens=True)
-    model = VLJepa(dataclasses.replace(config, predictor=predictor))
+    model = VLJepa(dataclasses.replace(config, predictor=predictor, **changes))
     checkpoint.save(model, train_tokenizer(CORPUS, 320), folder, {})
     return folder
 

@@ -64,6 +64,20 @@ def test_embeddings_equal_the_bare_model(engine: Engine, images: np.ndarray) -> 
         assert math.isclose(float(np.linalg.norm(state.embedding_E)), 1.0, abs_tol=1e-5)
 
 
+def test_the_newest_steps_tokens_are_those_its_embedding_was_predicted_from(
+    engine: Engine, images: np.ndarray
+) -> None:
+    perceiver = perceiver_of(engine)
+    assert perceiver.tokens_BTND is None
+    for index in range(3):
+        state = must(perceiver.step(frame(images, index))).state
+        assert perceiver.tokens_BTND is not None
+        again_E = engine.predict(perceiver.tokens_BTND, [state.query])[0]
+        np.testing.assert_allclose(again_E, state.embedding_E, atol=1e-6)
+    perceiver.reset()
+    assert perceiver.tokens_BTND is None
+
+
 def test_the_state_goes_on_until_the_meaning_moves(engine: Engine, images: np.ndarray) -> None:
     perceiver = perceiver_of(engine)
     steps = [must(perceiver.step(frame(images, 0, offset_s=i))) for i in range(5)]
