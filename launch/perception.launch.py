@@ -49,9 +49,6 @@ def start(context: LaunchContext) -> list[LifecycleNode]:
     overrides = {name: value for name, value in given.items() if value}
     for name in overrides.keys() & {"use_sim_time", "autostart"}:
         overrides[name] = yaml.safe_load(overrides[name])
-    arguments = ["--ros-args", "--log-level", LaunchConfiguration("log_level")]
-    if given["use_sim_time"]:  # launch gives `overrides` to the node it knows of only
-        arguments += ["-p", f"world_state:use_sim_time:={given['use_sim_time']}"]
     perception = LifecycleNode(
         package="vljepa_ros",
         executable="perception",
@@ -61,7 +58,7 @@ def start(context: LaunchContext) -> list[LifecycleNode]:
         remappings=[("image", LaunchConfiguration("image_topic"))],
         respawn=LaunchConfiguration("use_respawn"),
         respawn_delay=2.0,
-        arguments=arguments,
+        arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
         output="screen",
     )
     return [perception]

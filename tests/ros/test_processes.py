@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ros_harness import Client, NodeProcess, image, picture, wait_until
+from rcl_interfaces.srv import GetParameters
+from ros_harness import PATIENCE_S, Client, NodeProcess, image, picture, wait_until
 
 pytestmark = pytest.mark.ros
 NODE = "vljepa_ros.ros.perception_node"
@@ -77,6 +78,25 @@ def test_a_signal_before_and_while_the_model_is_loaded_ends_it_well(
     assert "Traceback" not in process.log
 
 
+def test_world_state_takes_its_time_from_where_perception_does(
+    tmp_path: Path, client: Client
+) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text(
+        "/**/perception_alone:\n"
+        "  ros__parameters: {use_sim_time: true, autostart: false}\n"
+        "/**/world_state:\n"
+        "  ros__parameters: {deadline_s: 3}\n"
+    )
+    start(tmp_path, "--params-file", str(params), "-r", "__ns:=/apart")
+    service = client.node.create_client(GetParameters, "/apart/world_state/get_parameters")
+    assert service.wait_for_service(PATIENCE_S)
+    asked = service.call_async(GetParameters.Request(names=["use_sim_time", "deadline_s"]))
+    wait_until(asked.done, "the parameters of world_state")
+    taken = asked.result().values
+    assert taken[0].bool_value and taken[1].double_value == 3.0
+
+
 def _has_threads(process: NodeProcess) -> bool:
     names = [
         (task / "comm").read_text()
@@ -96,6 +116,7 @@ def _has_threads(process: NodeProcess) -> bool:
         (("-p", "device:=7"), "device must be a text"),
         (("-p", "labels:=[1, 2]"), "labels must be a list of texts"),
         (("-p", "camera:=''"), "camera is empty"),
+        (("-p", "deadline_s:=-1.0"), "deadline_s must lie in 0.001 … 86400"),
     ],
 )
 def test_a_parameter_that_cannot_be_used_ends_the_start_with_a_reason(

@@ -310,7 +310,8 @@ def create(finish: Finish) -> list[Runnable]:
     """
     perception = PerceptionNode(finish)
     try:
-        return [perception, WorldStateNode(perception.ready)]
+        use_sim_time = bool(perception.get_parameter("use_sim_time").value)
+        return [perception, WorldStateNode(perception.ready, use_sim_time=use_sim_time)]
     except ConfigError:
         perception.close()
         raise

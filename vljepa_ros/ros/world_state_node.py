@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 from vljepa_ros import action, msg, srv
 from vljepa_ros.config import PerceptionConfig, WorldStateConfig
@@ -32,16 +33,21 @@ RESULT_TIMEOUT_S = 60
 class WorldStateNode:
     """Everything runs on the executor's thread, but the work itself."""
 
-    def __init__(self, ready: Callable[[], Perception]) -> None:
+    def __init__(self, ready: Callable[[], Perception], *, use_sim_time: bool) -> None:
         """
         Args:
             ready: the model at work, or RequestError NOT_ACTIVE.
+            use_sim_time: as `perception` has it, whose clock the ages of states are taken by.
 
         Raises:
             ConfigError: a parameter that is unknown or cannot be used.
         """
         # A `__node:=` of the command line, as launch gives it, would name this node like the other.
-        self.node = Node("world_state", cli_args=["--ros-args", "-r", "__node:=world_state"])
+        self.node = Node(
+            "world_state",
+            cli_args=["--ros-args", "-r", "__node:=world_state"],
+            parameter_overrides=[Parameter("use_sim_time", value=use_sim_time)],
+        )
         self._ready = ready
         self._log = self.node.get_logger()
         self._settings = Parameters(self.node, WorldStateConfig, beside=(PerceptionConfig,))
