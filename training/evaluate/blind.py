@@ -49,7 +49,7 @@ class CandidateOnly:
 
     def count(self, candidates: Sequence[str], right: int) -> None:
         for index, text in enumerate(candidates):
-            (self._right if index == right else self._wrong).update(_features(text))
+            (self._right if index == right else self._wrong).update(features(text))
 
     def scores(self, candidates: Sequence[str]) -> npt.NDArray[np.float64]:
         """Mean log odds of the words of each candidate."""
@@ -61,11 +61,12 @@ class CandidateOnly:
         odds = [
             np.log((self._right[f] + SMOOTHING) / right_total)
             - np.log((self._wrong[f] + SMOOTHING) / wrong_total)
-            for f in _features(text)
+            for f in features(text)
         ]
         return float(np.mean(odds)) if odds else 0.0
 
 
-def _features(text: str) -> list[str]:
+def features(text: str) -> list[str]:
+    """Words and pairs of words of a text, and how many there are."""
     words = text.lower().replace(",", " ").replace(".", " ").split()
     return [*words, *(f"{a} {b}" for a, b in pairwise(words)), f"#{len(words)}"]

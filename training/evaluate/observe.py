@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ from vljepa_ros.model.engine import Engine
 SIZE_HW = (240, 320)
 BATCH_CLIPS = 32
 IDLE_LEAD_S = 0.75
+STILL_S = 0.26
+"""Two frames at 4 Hz lie in this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,15 +37,39 @@ def clip_times(end_s: float, frames: int, rate_hz: float) -> npt.NDArray[np.floa
 def observe(engine: Engine, episodes: list[Episode], seed: int) -> list[Observed]:
     """One window of every action and of every longer idle stretch of each episode."""
     rng = np.random.default_rng([seed, 2])
+    ends = (
+        (i, end_s) for i, episode in enumerate(episodes) for end_s in _window_ends(episode, rng)
+    )
+    return observe_at(engine, episodes, ends, rng)
+
+
+def observe_still(engine: Engine, episodes: Sequence[Episode], seed: int) -> list[Observed]:
+    """A still moment of every idle stretch: nothing moves in the last two frames."""
+    rng = np.random.default_rng([seed, 8])
+    ends = ((i, end_s) for i, episode in enumerate(episodes) for end_s in _still_ends(episode, rng))
+    return observe_at(engine, episodes, ends, rng)
+
+
+def observe_at(
+    engine: Engine,
+    episodes: Sequence[Episode],
+    ends: Iterable[tuple[int, float]],
+    rng: np.random.Generator,
+) -> list[Observed]:
+    """The clips that end at these times of these episodes.
+
+    Args:
+        ends: index of the episode, and the time [s] of the newest frame; drawn one by one.
+        rng: the camera's noise.
+    """
     seen: list[Observed] = []
     pending: list[tuple[int, WindowTruth, npt.NDArray[np.uint8]]] = []
-    for index, episode in enumerate(episodes):
-        for end_s in _window_ends(episode, rng):
-            clip = _prepared_clip(engine, episode, end_s, rng)
-            pending.append((index, truth(episode, end_s), clip))
-            if len(pending) == BATCH_CLIPS:
-                seen.extend(_encode(engine, pending))
-                pending.clear()
+    for index, end_s in ends:
+        clip = _prepared_clip(engine, episodes[index], end_s, rng)
+        pending.append((index, truth(episodes[index], end_s), clip))
+        if len(pending) == BATCH_CLIPS:
+            seen.extend(_encode(engine, pending))
+            pending.clear()
     seen.extend(_encode(engine, pending))
     return seen
 
@@ -56,6 +82,12 @@ def _window_ends(episode: Episode, rng: np.random.Generator) -> Iterator[float]:
         last = segment.end_s - 1e-3
         if first < last:
             yield float(rng.uniform(first, last))
+
+
+def _still_ends(episode: Episode, rng: np.random.Generator) -> Iterator[float]:
+    for segment in episode.segments:
+        if segment.action is None:
+            yield float(rng.uniform(segment.onset_s + STILL_S, segment.end_s - 1e-3))
 
 
 def _first_decided_s(segment: Segment) -> float:

@@ -2,7 +2,8 @@
 
     python -m training.evaluate.tabletop --model models/tabletop --seed 1 --episodes 200
 
-Definitions: docs/evaluation.md. Deterministic for a seed.
+Definitions: docs/evaluation.md. Deterministic for a seed. `--footage video.mp4` is real footage
+that the model was not trained on, for `ood_far_auroc`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,14 @@ import torch
 from jsonargparse import auto_cli
 
 from training.evaluate.blind import shuffled_rows
-from training.evaluate.observe import Observed, observe, predict
+from training.evaluate.inverse import score_inverse
+from training.evaluate.novelty import score_novelty
+from training.evaluate.observe import Observed, observe, observe_still, predict
+from training.evaluate.questions import score_questions
 from training.evaluate.retrieval import score_both_pools
+from training.evaluate.rollouts import score_rollouts
 from training.evaluate.streams import score_streams
+from training.evaluate.transitions import score_transitions
 from training.tabletop import language
 from training.tabletop.names import ACTIONS, IDLE
 from training.tabletop.tasks import LABEL_QUERY
@@ -39,6 +45,16 @@ class Parts:
     actions: bool = True
     captions: bool = True
     streams: bool = True
+    transitions: bool = True
+    inverse: bool = True
+    questions: bool = True
+    rollouts: bool = True
+    novelty: bool = True
+
+    @property
+    def still(self) -> bool:
+        """Whether anything is asked of still moments."""
+        return any((self.transitions, self.inverse, self.questions, self.rollouts, self.novelty))
 
 
 def evaluate(
@@ -49,6 +65,7 @@ def evaluate(
     streams: int = STREAMS,
     threads: int = 0,
     parts: Parts = Parts(),
+    footage: str = "",
 ) -> dict[str, float | int | str]:
     """All scores of a model on `episodes` streams that begin at `seed`."""
     engine = Engine.load(model, device="cpu", dtype="float32", threads=threads)
@@ -72,6 +89,32 @@ def evaluate(
         scores |= _score_retrieval(engine, seen, actions, seed, wording)
     if parts.streams and engine.has_decoder:
         scores |= score_streams(engine, seed, streams, split)
+    if parts.still:
+        scores |= _score_still(engine, worlds, actions, seed, parts, footage)
+    return scores
+
+
+def _score_still(
+    engine: Engine,
+    worlds: list[Episode],
+    actions: list[Observed],
+    seed: int,
+    parts: Parts,
+    footage: str,
+) -> dict[str, float]:
+    """What is asked of still moments: what would happen, what happened, what is true."""
+    moments = observe_still(engine, worlds, seed)
+    scores: dict[str, float] = {"still_moments": len(moments)}
+    if parts.transitions:
+        scores |= score_transitions(engine, moments, seed)
+    if parts.inverse:
+        scores |= score_inverse(engine, moments, actions, worlds, seed)
+    if parts.questions:
+        scores |= score_questions(engine, moments, actions, seed)
+    if parts.rollouts:
+        scores |= score_rollouts(engine, moments, seed)
+    if parts.novelty:
+        scores |= score_novelty(engine, moments, seed, footage)
     return scores
 
 
@@ -168,10 +211,11 @@ def main(
     streams: int = STREAMS,
     threads: int = 0,
     parts: Parts = Parts(),
+    footage: str = "",
 ) -> None:
     """Print the scores, the last line as JSON."""
     torch.manual_seed(0)
-    scores = evaluate(model, seed, episodes, split, streams, threads, parts)
+    scores = evaluate(model, seed, episodes, split, streams, threads, parts, footage)
     for name, value in scores.items():
         print(f"{name:48} {value:.3f}" if isinstance(value, float) else f"{name:48} {value}")
     print(json.dumps({name: _or_null(value) for name, value in scores.items()}))
