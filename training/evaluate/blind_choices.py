@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 
@@ -15,7 +16,10 @@ from training.evaluate.text_only import TextOnly
 from training.tabletop.splits import TRAIN_SEEDS
 from training.tabletop.world import Episode
 
-FIT_EPISODES = 60
+FIT_EPISODES = 100
+CHECK_EPISODES = 20
+FitItems: TypeAlias = Callable[[Sequence[Episode]], Sequence[Item]]
+"""Items of streams that are not evaluated, without videos."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,21 +43,26 @@ class Blind:
         return Blind(self.text_only_R[some_R], self.candidate_only_R[some_R], shuffled_R)
 
 
-def blind(
-    items: Sequence[Item], fitted_on: Sequence[Item], shuffled_R: Bools | None, seed: int
-) -> Blind:
+def blind(items: Sequence[Item], fit_items: FitItems, shuffled_R: Bools | None, seed: int) -> Blind:
     """Fit text-only and candidate-only models and ask them.
 
     Args:
-        fitted_on: items of the same kinds from training streams.
+        fit_items: makes items of the same kinds from training streams.
         shuffled_R: what the model gets right with videos of other episodes.
     """
+    worlds = fit_worlds()
+    fitted_on, checked_on = (
+        fit_items(worlds[CHECK_EPISODES:]),
+        fit_items(worlds[:CHECK_EPISODES]),
+    )
     counts = CandidateOnly()
     for item in fitted_on:
         counts.count(item.candidates, item.answer)
     found = [int(counts.scores(item.candidates).argmax()) == item.answer for item in items]
     return Blind(
-        TextOnly(fitted_on, seed).right(items), np.array(found, dtype=np.bool_), shuffled_R
+        TextOnly(fitted_on, checked_on, seed).right(items),
+        np.array(found, dtype=np.bool_),
+        shuffled_R,
     )
 
 
@@ -65,5 +74,5 @@ def candidate_only_excess(items: Sequence[Item], found: Blind) -> float:
 @lru_cache(maxsize=1)
 def fit_worlds() -> tuple[Episode, ...]:
     """Training streams to fit blind models on; nobody has to see them."""
-    seeds = TRAIN_SEEDS[-FIT_EPISODES:]
+    seeds = TRAIN_SEEDS[-(FIT_EPISODES + CHECK_EPISODES) :]
     return tuple(Episode.generate(seed, "train") for seed in seeds)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
 from training.evaluate.blind import shuffled_rows
-from training.evaluate.blind_choices import blind, fit_worlds
+from training.evaluate.blind_choices import blind
 from training.evaluate.choices import Item, accuracy, answered, item_of, predicted
 from training.evaluate.observe import Observed
 from training.tabletop.transitions import inverse
@@ -57,7 +58,8 @@ def score_inverse(
     Args:
         windows: clips of the same streams' actions.
     """
-    asked = steps(moments, episodes, engine.config.inverse_query, seed)
+    query = engine.config.inverse_query
+    asked = steps(moments, episodes, query, seed)
     items = [step.item for step in asked]
     right_R, shuffled_R = None, None
     clips, clips_blind = float("nan"), 1 / CLIP_CANDIDATES
@@ -76,17 +78,17 @@ def score_inverse(
     return {
         "inverse_items": len(items),
         "inverse_accuracy": float("nan") if right_R is None else accuracy(right_R),
-        "inverse_accuracy_blind": blind(items, fit_items(items), shuffled_R, seed).best(),
+        "inverse_accuracy_blind": blind(items, partial(fit_items, query), shuffled_R, seed).best(),
         "inverse_clips_accuracy": clips,
         "inverse_clips_accuracy_blind": clips_blind,
     }
 
 
-def fit_items(like: Sequence[Item]) -> list[Item]:
-    """Items of training streams for the blind models, with the query of `like`."""
-    query, rng = like[0].query if like else "", np.random.default_rng(14)
+def fit_items(query: str, worlds: Sequence[Episode]) -> list[Item]:
+    """Items of training streams for the blind models."""
+    rng = np.random.default_rng(14)
     found = []
-    for episode in fit_worlds():
+    for episode in worlds:
         for before, acted in pairwise(episode.segments):
             item = _item(before, acted, query, rng)
             if item is not None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from training.evaluate.blind import shuffled_rows
-from training.evaluate.blind_choices import blind, fit_worlds
+from training.evaluate.blind_choices import blind
 from training.evaluate.choices import Item, answered, by_kind, macro, predicted
 from training.evaluate.observe import Observed
 from training.tabletop.questions import questions
@@ -33,7 +33,7 @@ def score_questions(
     right_R = answered(engine, predicted(engine, clips, queries), items)
     rows = shuffled_rows(np.random.default_rng([seed, 17]), [seen.episode for seen, _ in asked])
     shuffled_RE = predicted(engine, [clips[row] for row in rows], queries)
-    found = blind(items, fit_items(), answered(engine, shuffled_RE, items), seed)
+    found = blind(items, fit_items, answered(engine, shuffled_RE, items), seed)
     majority = majorities(items)
     return {
         "vqa_items": len(items),
@@ -53,10 +53,10 @@ def majorities(items: Iterable[Item]) -> dict[str, float]:
     return {kind: max(counts.values()) / counts.total() for kind, counts in sorted(answers.items())}
 
 
-def fit_items() -> list[Item]:
+def fit_items(worlds: Sequence[Episode]) -> list[Item]:
     """Questions to training streams for the blind models."""
     rng = np.random.default_rng(18)
-    return [item for episode in fit_worlds() for t in _truths(episode) for item in _items(t, rng)]
+    return [item for episode in worlds for t in _truths(episode) for item in _items(t, rng)]
 
 
 def _truths(episode: Episode) -> list[WindowTruth]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.evaluate.blind import shuffled_rows
-from training.evaluate.blind_choices import blind, fit_worlds
+from training.evaluate.blind_choices import blind
 from training.evaluate.choices import (
     Item,
     accuracy,
@@ -25,6 +25,7 @@ from training.tabletop.language import action_instruction
 from training.tabletop.planner import choose
 from training.tabletop.state import SceneState
 from training.tabletop.transitions import balanced
+from training.tabletop.world import Episode
 from vljepa_ros.model.engine import Engine, Tokens
 
 DEPTHS = (1, 2, 3)
@@ -81,8 +82,10 @@ def _step(
     return None
 
 
-def ahead_of(walks: Sequence[Walk], rng: np.random.Generator) -> list[Ahead]:
-    """Items of every depth, balanced as transitions are."""
+def ahead_of(
+    walks: Sequence[Walk], rng: np.random.Generator, most: int | None = None
+) -> list[Ahead]:
+    """Items of every depth, balanced as transitions are; `most` at each."""
     found = []
     for depth in DEPTHS:
         walk_of: dict[int, int] = {}
@@ -95,7 +98,7 @@ def ahead_of(walks: Sequence[Walk], rng: np.random.Generator) -> list[Ahead]:
                 picks = rng.permutation(len(options))[:LAST_ACTIONS]
                 some = [options[i] for i in picks]
                 happened += [(state, a) for a in some if _foreseeable(walked.states[0], state, a)]
-        for asked in balanced(happened, rng)[:MOST_ITEMS]:
+        for asked in balanced(happened, rng)[:most]:
             index = walk_of[id(asked.before)]
             earlier = ". ".join(walks[index].actions[: depth - 1])
             found.append(Ahead(index, depth, item_of(asked, asked.outcome, asked.query, earlier)))
@@ -106,7 +109,7 @@ def score_rollouts(engine: Engine, moments: Sequence[Observed], seed: int) -> di
     """Accuracy after 1, 2 and 3 actions, named as in docs/evaluation.md."""
     rng = np.random.default_rng([seed, 19])
     walks = [walk(moment.truth.state, rng) for moment in moments]
-    asked = ahead_of(walks, rng)
+    asked = ahead_of(walks, rng, MOST_ITEMS)
     items = [a.item for a in asked]
     right_R, shuffled_R = None, None
     if engine.can_imagine:
@@ -115,7 +118,7 @@ def score_rollouts(engine: Engine, moments: Sequence[Observed], seed: int) -> di
         groups = [moment.episode for moment in moments]
         rows = shuffled_rows(np.random.default_rng([seed, 20]), groups)
         shuffled_R = _answers(engine, walks, [clips[row] for row in rows], asked)
-    found = blind(items, fit_items(), shuffled_R, seed)
+    found = blind(items, fit_items, shuffled_R, seed)
     scores: dict[str, float] = {}
     for depth in DEPTHS:
         at_R = np.array([a.depth == depth for a in asked], dtype=np.bool_)
@@ -128,10 +131,10 @@ def score_rollouts(engine: Engine, moments: Sequence[Observed], seed: int) -> di
     return scores
 
 
-def fit_items() -> list[Item]:
+def fit_items(worlds: Sequence[Episode]) -> list[Item]:
     """Items of training streams for the blind models."""
     rng = np.random.default_rng(21)
-    walks = [walk(state, rng) for state in still_states(fit_worlds())]
+    walks = [walk(state, rng) for state in still_states(worlds)]
     return [a.item for a in ahead_of(walks, rng)]
 
 

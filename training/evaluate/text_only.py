@@ -1,7 +1,9 @@
 """The best that words can do: a model trained on questions and candidates without any picture.
 
 It reads the query, the actions before it and all candidates of an item as words and pairs of
-words, and learns which candidate is right until it learns no more.
+words, and learns which candidate is right until it learns no more. Objects are put as
+the parts they play (the one that the query names, the one that the candidates name most …), so
+that few examples suffice to see what the wording gives away.
 
 Shapes: U distinct texts, L features of a text, R items, C candidates, W width.
 """
@@ -9,6 +11,7 @@ Shapes: U distinct texts, L features of a text, R items, C candidates, W width.
 from __future__ import annotations
 
 import copy
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,14 +24,16 @@ from torch import Tensor, nn
 from training.evaluate.blind import features
 from training.evaluate.choices import Item
 from training.evaluate.measures import Bools
+from training.tabletop.names import ObjectName
+from training.tabletop.templates import WORD_COLOURS, WORD_SHAPES
 
 WIDTH = 48
 HIDDEN = 128
-STEPS = 1500
+STEPS = 3000
 CHECK_EVERY = 100
 BATCH_ITEMS = 128
-HELD_SHARE = 0.15
-"""Items by which the best moment of the training is chosen."""
+PATIENCE = 300
+"""Steps without progress on streams of its own after which the training ends."""
 FEWEST_SEEN = 3
 """Features seen less often are left out."""
 PADDING = 0
@@ -49,61 +54,110 @@ class _Rows:
         return len(self.answer_R)
 
 
+def in_roles(item: Item) -> Item:
+    """The item with every "red cube" as "named1 cube" or "other2 cube".
+
+    `named` are those of the query and the actions before it, in their order; the others are
+    numbered by how often the candidates name them.
+    """
+    asked = [_parts(item.earlier), _parts(item.query)]
+    named = list(dict.fromkeys(name for parts in asked for name in _names(parts)))
+    counts = Counter(name for text in item.candidates for name in _names(_parts(text)))
+    others = sorted((n for n in counts if n not in named), key=lambda n: (-counts[n], n))
+    roles = {name: f"named{i} {name.shape}" for i, name in enumerate(named, start=1)}
+    roles |= {name: f"other{i} {name.shape}" for i, name in enumerate(others, start=1)}
+
+    def told(text: str) -> str:
+        return " ".join(p if isinstance(p, str) else roles[p] for p in _parts(text))
+
+    candidates = tuple(told(text) for text in item.candidates)
+    return Item(item.kind, told(item.query), candidates, item.answer, told(item.earlier))
+
+
+def _names(parts: Sequence[str | ObjectName]) -> list[ObjectName]:
+    return [part for part in parts if isinstance(part, ObjectName)]
+
+
+def _parts(text: str) -> list[str | ObjectName]:
+    """Words; two that name an object together are one part."""
+    words = re.findall(r"[a-z]+", text.lower())
+    parts: list[str | ObjectName] = []
+    for word in words:
+        before = parts[-1] if parts else ""
+        if isinstance(before, str) and before in WORD_COLOURS and word in WORD_SHAPES:
+            parts[-1] = ObjectName(WORD_COLOURS[before], WORD_SHAPES[word])
+        else:
+            parts.append(word)
+    return parts
+
+
 class TextOnly:
     """A scorer of candidates from words alone."""
 
-    def __init__(self, fitted_on: Sequence[Item], seed: int = 0, steps: int = STEPS) -> None:
+    def __init__(
+        self,
+        fitted_on: Sequence[Item],
+        checked_on: Sequence[Item],
+        seed: int = 0,
+        steps: int = STEPS,
+    ) -> None:
         """Fit it.
 
+        Args:
+            checked_on: items of other streams, which say when to stop: items of one stream share
+                scenes, and a model that has learnt those by heart would look good on them.
+
         Raises:
-            ValueError: too few items to hold some aside.
+            ValueError: nothing to fit on or to check on.
         """
-        if len(fitted_on) < 10:
-            raise ValueError(f"{len(fitted_on)} items; a text-only model needs 10 or more")
+        if not fitted_on or not checked_on:
+            raise ValueError("a text-only model needs items to fit on and others to check on")
+        fitted_on, checked_on = _all_in_roles(fitted_on), _all_in_roles(checked_on)
         self._vocabulary = _vocabulary(fitted_on)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._network = _Scorer(len(self._vocabulary) + 1)
-            self._fit(fitted_on, steps)
+            self._fit(self._rows(fitted_on), self._rows(checked_on), steps)
 
     @torch.no_grad()
     def right(self, items: Sequence[Item]) -> Bools:
         """Whether each item's true candidate scores best (R,)."""
         if not items:
             return np.zeros(0, np.bool_)
-        rows = self._rows(items)
+        rows = self._rows(_all_in_roles(items))
         parts = torch.arange(len(rows)).split(BATCH_ITEMS)
         found_R = torch.cat([self._network(rows, part).argmax(1) for part in parts])
         right_R: Bools = (found_R == rows.answer_R).numpy()
         return right_R
 
-    def _fit(self, items: Sequence[Item], steps: int) -> None:
-        rows, order = self._rows(items), torch.randperm(len(items))
-        held = max(1, round(len(items) * HELD_SHARE))
-        aside, learnt = order[:held], order[held:]
-        optimiser = torch.optim.AdamW(self._network.parameters(), lr=3e-3, weight_decay=0.02)
-        best, best_loss = copy.deepcopy(self._network.state_dict()), float("inf")
+    def _fit(self, rows: _Rows, check: _Rows, steps: int) -> None:
+        optimiser = torch.optim.AdamW(self._network.parameters(), lr=3e-3, weight_decay=0.05)
+        best, best_loss, best_at = copy.deepcopy(self._network.state_dict()), float("inf"), 0
         for step in range(steps):
             for group in optimiser.param_groups:
                 group["lr"] = 3e-3 * (1 - step / steps)
-            some = learnt[torch.randint(len(learnt), (BATCH_ITEMS,))]
+            some = torch.randint(len(rows), (BATCH_ITEMS,))
             loss = F.cross_entropy(self._network(rows, some), rows.answer_R[some])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
-                held_loss = self._loss(rows, aside)
-                if held_loss < best_loss:
-                    best, best_loss = copy.deepcopy(self._network.state_dict()), held_loss
+                loss_now = self._loss(check)
+                if loss_now < best_loss:
+                    best = copy.deepcopy(self._network.state_dict())
+                    best_loss, best_at = loss_now, step
+                if step - best_at >= PATIENCE:
+                    break
         self._network.load_state_dict(best)
         self._network.eval()
 
     @torch.no_grad()
-    def _loss(self, rows: _Rows, some: Tensor) -> float:
+    def _loss(self, rows: _Rows) -> float:
         self._network.eval()
-        loss = F.cross_entropy(self._network(rows, some), rows.answer_R[some])
+        parts = torch.arange(len(rows)).split(BATCH_ITEMS)
+        logits_RC = torch.cat([self._network(rows, part) for part in parts])
         self._network.train()
-        return float(loss)
+        return float(F.cross_entropy(logits_RC, rows.answer_R))
 
     def _rows(self, items: Sequence[Item]) -> _Rows:
         texts: dict[str, int] = {}
@@ -136,7 +190,7 @@ class _Scorer(nn.Module):
         super().__init__()
         self.bag = nn.EmbeddingBag(known, WIDTH, mode="mean", padding_idx=PADDING)
         self.layers = nn.Sequential(
-            nn.Linear(7 * WIDTH, HIDDEN), nn.GELU(), nn.Dropout(0.1), nn.Linear(HIDDEN, 1)
+            nn.Linear(7 * WIDTH, HIDDEN), nn.GELU(), nn.Dropout(0.3), nn.Linear(HIDDEN, 1)
         )
 
     def forward(self, rows: _Rows, some: Tensor) -> Tensor:
@@ -154,6 +208,10 @@ class _Scorer(nn.Module):
         joined += [candidates_RCW, *(part * candidates_RCW * WIDTH**0.5 for part in about)]
         logits_RC: Tensor = self.layers(torch.cat(joined, dim=-1))[..., 0]
         return logits_RC.masked_fill(~there_RC, float("-inf"))
+
+
+def _all_in_roles(items: Sequence[Item]) -> list[Item]:
+    return [in_roles(item) for item in items]
 
 
 def _vocabulary(items: Sequence[Item]) -> dict[str, int]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.evaluate.blind import shuffled_rows
-from training.evaluate.blind_choices import Blind, blind, candidate_only_excess, fit_worlds
+from training.evaluate.blind_choices import Blind, blind, candidate_only_excess
 from training.evaluate.choices import (
     Item,
     accuracy,
@@ -49,7 +49,7 @@ class Judged:
 def transitions_of(states: Sequence[SceneState], rng: np.random.Generator) -> list[Transition]:
     """What every action possible in a state leads to, what happened there among it, balanced."""
     happened = [(state, action) for state in states for action in possible_actions(state)]
-    return balanced(happened, rng)[:MOST_ITEMS]
+    return balanced(happened, rng)
 
 
 def still_states(episodes: Sequence[Episode]) -> list[SceneState]:
@@ -64,7 +64,7 @@ def asked_of(
     """Items and the still moment that each is asked of."""
     rng = np.random.default_rng([seed, 9])
     moment_of = {id(moment.truth.state): moment for moment in moments}
-    asked = transitions_of([moment.truth.state for moment in moments], rng)
+    asked = transitions_of([moment.truth.state for moment in moments], rng)[:MOST_ITEMS]
     items = tuple(item_of(t, t.outcome, t.query) for t in asked)
     return items, tuple(moment_of[id(t.before)] for t in asked)
 
@@ -82,14 +82,14 @@ def score_transitions(engine: Engine, moments: Sequence[Observed], seed: int) ->
     items, seen = asked_of(moments, seed)
     judged = judge(engine, items, seen) if engine.can_imagine else None
     shuffled_R = _shuffled(engine, items, seen, seed) if engine.can_imagine else None
-    found = blind(items, fit_items(), shuffled_R, seed)
+    found = blind(items, fit_items, shuffled_R, seed)
     scores = _named(items, None if judged is None else judged.right_R, found)
     return scores | (_unmeasured() if judged is None else reliability_scores(judged))
 
 
-def fit_items() -> list[Item]:
+def fit_items(worlds: Sequence[Episode]) -> list[Item]:
     """Items of training streams for the blind models."""
-    asked = transitions_of(still_states(fit_worlds()), np.random.default_rng(10))
+    asked = transitions_of(still_states(worlds), np.random.default_rng(10))
     return [item_of(t, t.outcome, t.query) for t in asked]
 
 
