@@ -27,7 +27,7 @@ def score_questions(
         windows: clips of actions, of which only their action is asked.
     """
     rng = np.random.default_rng([seed, 16])
-    asked = [(seen, item) for seen in (*moments, *windows) for item in _items(seen.truth, rng)]
+    asked = [(seen, item) for seen in (*moments, *windows) for item in items_of(seen.truth, rng)]
     clips, items = [seen.tokens_TND for seen, _ in asked], [item for _, item in asked]
     queries = [item.query for item in items]
     right_R = answered(engine, predicted(engine, clips, queries), items)
@@ -56,7 +56,7 @@ def majorities(items: Iterable[Item]) -> dict[str, float]:
 def fit_items(worlds: Sequence[Episode]) -> list[Item]:
     """Questions to training streams for the blind models."""
     rng = np.random.default_rng(18)
-    return [item for episode in worlds for t in _truths(episode) for item in _items(t, rng)]
+    return [item for episode in worlds for t in _truths(episode) for item in items_of(t, rng)]
 
 
 def _truths(episode: Episode) -> list[WindowTruth]:
@@ -64,7 +64,7 @@ def _truths(episode: Episode) -> list[WindowTruth]:
     return [truth(episode, segment.end_s - 1e-3) for segment in episode.segments]
 
 
-def _items(about: WindowTruth, rng: np.random.Generator) -> list[Item]:
+def items_of(about: WindowTruth, rng: np.random.Generator) -> list[Item]:
     """Whether a short idle stretch is idle yet is not asked."""
     return [
         Item(q.type, q.text, q.candidates, q.candidates.index(q.answer))

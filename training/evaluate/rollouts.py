@@ -138,10 +138,10 @@ def fit_items(worlds: Sequence[Episode]) -> list[Item]:
     return [a.item for a in ahead_of(walks, rng)]
 
 
-def _answers(
-    engine: Engine, walks: Sequence[Walk], clips: Sequence[Tokens], asked: Sequence[Ahead]
-) -> Bools:
-    """Imagine every walk from these clips, then ask each item at its depth."""
+def imagine_along(
+    engine: Engine, walks: Sequence[Walk], clips: Sequence[Tokens]
+) -> list[list[Tokens]]:
+    """Of each walk: its clip (T', N, D), then what is imagined after each of its actions."""
     tokens = [list[Tokens]([clip]) for clip in clips]
     for step in range(DEPTHS[-1] - 1):
         rows = [i for i, walked in enumerate(walks) if len(walked.actions) > step]
@@ -150,6 +150,13 @@ def _answers(
         after = [clip for batch in batches for clip in batch.tokens]
         for i, clip in zip(rows, after, strict=True):
             tokens[i].append(clip)
+    return tokens
+
+
+def _answers(
+    engine: Engine, walks: Sequence[Walk], clips: Sequence[Tokens], asked: Sequence[Ahead]
+) -> Bools:
+    tokens = imagine_along(engine, walks, clips)
     before = [tokens[a.walk][a.depth - 1] for a in asked]
     items = [a.item for a in asked]
     return answered(
