@@ -24,7 +24,7 @@ from training.tabletop.actions import Action, next_state, possible_actions
 from training.tabletop.language import action_instruction
 from training.tabletop.planner import choose
 from training.tabletop.state import SceneState
-from training.tabletop.transitions import balanced
+from training.tabletop.transitions import Happened, balanced
 from training.tabletop.world import Episode
 from vljepa_ros.model.engine import Engine, Tokens
 
@@ -33,7 +33,7 @@ MOST_ITEMS = 800
 """At each depth."""
 TRIES = 8
 """Actions drawn for each step of a walk until one changes something."""
-LAST_ACTIONS = 8
+LAST_ACTIONS = 12
 """Last actions drawn for each walk; of these, items are balanced."""
 
 OF_THE_CONTENT = ("put_in_drawer", "take_out_of_drawer", "close_drawer")
@@ -85,23 +85,29 @@ def _step(
 def ahead_of(
     walks: Sequence[Walk], rng: np.random.Generator, most: int | None = None
 ) -> list[Ahead]:
-    """Items of every depth, balanced as transitions are; `most` at each."""
+    """Items of every depth; `most` at each.
+
+    Balanced as transitions are, apart for each state of gripper and drawer: who has heard "pick up
+    the red cube" knows without looking that the gripper is full, and must gain nothing by it.
+    """
     found = []
     for depth in DEPTHS:
-        walk_of: dict[int, int] = {}
-        happened = []
-        for index, walked in enumerate(walks):
-            if len(walked.states) >= depth:
-                state = walked.states[depth - 1]
-                walk_of[id(state)] = index
-                options = possible_actions(state)
-                picks = rng.permutation(len(options))[:LAST_ACTIONS]
-                some = [options[i] for i in picks]
-                happened += [(state, a) for a in some if _foreseeable(walked.states[0], state, a)]
-        for asked in balanced(happened, rng)[:most]:
-            index = walk_of[id(asked.before)]
+        walk_of = {
+            id(w.states[depth - 1]): i for i, w in enumerate(walks) if len(w.states) >= depth
+        }
+        happened: dict[tuple[bool, bool], list[Happened]] = {}
+        for index in walk_of.values():
+            seen, state = walks[index].states[0], walks[index].states[depth - 1]
+            options = possible_actions(state)
+            picks = rng.permutation(len(options))[:LAST_ACTIONS]
+            some = [options[i] for i in picks if _foreseeable(seen, state, options[i])]
+            known = (state.held >= 0, state.drawer_is_open)
+            happened.setdefault(known, []).extend((state, action) for action in some)
+        asked = [t for known in sorted(happened) for t in balanced(happened[known], rng)]
+        for t in [asked[i] for i in rng.permutation(len(asked))[:most]]:
+            index = walk_of[id(t.before)]
             earlier = ". ".join(walks[index].actions[: depth - 1])
-            found.append(Ahead(index, depth, item_of(asked, asked.outcome, asked.query, earlier)))
+            found.append(Ahead(index, depth, item_of(t, t.outcome, t.query, earlier)))
     return found
 
 

@@ -105,6 +105,16 @@ def test_what_a_shut_drawer_may_hold_decides_no_rollout(worlds: list[Episode]) -
     assert {a.depth for a in asked} == {1, 2, 3}
 
 
+def test_that_the_gripper_is_full_by_what_was_said_answers_no_rollout(
+    worlds: list[Episode],
+) -> None:
+    rng = np.random.default_rng(5)
+    walks = [rollouts.walk(state, rng) for state in transitions.still_states(worlds)]
+    asked = rollouts.ahead_of(walks, rng)
+    assert {a.item.kind for a in asked}.isdisjoint({"hands_full", "nothing_held"})
+    assert any(walks[a.walk].states[a.depth - 1].held >= 0 for a in asked if a.depth > 1)
+
+
 def test_a_rollouts_item_is_true_of_its_last_state(worlds: list[Episode]) -> None:
     rng = np.random.default_rng(3)
     walks = [rollouts.walk(state, rng) for state in transitions.still_states(worlds[:8])]
