@@ -37,7 +37,6 @@ class Ranked:
 class _Place:
     """Where a beginning leads."""
 
-    tokens_BTND: Tokens
     goal_similarity: float
     uncertainty: float
 
@@ -63,7 +62,9 @@ class Rollout:
         self._engine, self._goal_E, self._beam_width = engine, goal_E, beam_width
         depth = max_depth or max(map(len, sequences))
         self._sequences = [tuple(sequence)[:depth] for sequence in sequences]
-        self._places: dict[Beginning, _Place] = {(): _Place(tokens_BTND, -1.0, 0.0)}
+        self._places: dict[Beginning, _Place] = {(): _Place(-1.0, 0.0)}
+        # Scenes are large: only those from which the next depth starts, and those it reaches.
+        self._clips_BTND: dict[Beginning, Tokens] = {(): tokens_BTND}
         self._depth = 0
         self._alive = set(range(len(sequences)))
         self._waiting: list[Beginning] = []
@@ -116,13 +117,13 @@ class Rollout:
 
     def _imagine(self, beginnings: Sequence[Beginning]) -> None:
         parents = [self._places[b[:-1]] for b in beginnings]
-        clips_BTND = torch.cat([p.tokens_BTND for p in parents])
+        clips_BTND = torch.cat([self._clips_BTND[b[:-1]] for b in beginnings])
         imagined = self._engine.imagine(clips_BTND, [b[-1] for b in beginnings])
         near_B = imagined.embeddings @ self._goal_E
         for row, (beginning, parent) in enumerate(zip(beginnings, parents, strict=True)):
             sure = (1 - parent.uncertainty) * (1 - float(imagined.uncertainty[row]))
-            clip_BTND = imagined.tokens[row : row + 1]
-            self._places[beginning] = _Place(clip_BTND, float(near_B[row]), 1 - sure)
+            self._places[beginning] = _Place(float(near_B[row]), 1 - sure)
+            self._clips_BTND[beginning] = imagined.tokens[row : row + 1]
 
     def _prune(self) -> None:
         """Keep the sequences whose beginning is among the best."""
@@ -139,3 +140,5 @@ class Rollout:
         self._alive = {i for i in self._alive if len(self._sequences[i]) >= self._depth}
         longer = (self._sequences[i][: self._depth] for i in sorted(self._alive))
         self._waiting = list(dict.fromkeys(longer))
+        parents = {beginning[:-1] for beginning in self._waiting}
+        self._clips_BTND = {b: clip for b, clip in self._clips_BTND.items() if b in parents}
