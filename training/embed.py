@@ -16,7 +16,7 @@ from training.loss import Temperature, info_nce
 from vljepa_ros.model.vljepa import VLJepa
 
 LENGTH_CHUNKS = 4
-NEXT_TOKEN_WEIGHT = 2.0
+NEXT_TOKEN_WEIGHT = 6.0
 """Weight of the tokens after an action beside InfoNCE; tokens have about unit variance."""
 
 

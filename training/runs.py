@@ -28,7 +28,7 @@ SFT_MIX = TaskMix(
     question=0.13,
     transition=0.18,
     inverse=0.1,
-    rollout=0.14,
+    rollout=0.2,
 )
 
 
@@ -133,11 +133,11 @@ def tabletop_longer() -> Recipe:
         runs=("sft", "y_decoder"),
         data=DataConfig(first_seed=2000, episodes=3200),
         sft=EmbedRun(
-            fit=FitConfig(steps=1000, batch_size=128, lr=8e-4, warmup_steps=40),
+            fit=FitConfig(steps=900, batch_size=128, lr=8e-4, warmup_steps=40),
             mix=SFT_MIX,
         ),
         y_decoder=YDecoderRun(
-            fit=FitConfig(steps=400, batch_size=128, lr=6e-4, warmup_steps=20),
+            fit=FitConfig(steps=260, batch_size=128, lr=6e-4, warmup_steps=20),
         ),
     )
 
