@@ -70,10 +70,6 @@ def _outside(state: SceneState, i: int) -> bool:
     return state.objects[i].place in ("table", "object", "held")
 
 
-def _standing(state: SceneState, i: int) -> bool:
-    return state.objects[i].place in ("table", "object")
-
-
 def _covered(state: SceneState, i: int) -> bool:
     return state.on_top(i) >= 0
 
@@ -98,18 +94,12 @@ def _is_on_other(state: SceneState, *, i: int, j: int) -> bool:
     return i == state.on_top(j)
 
 
-def _is_lying(state: SceneState, *, i: int, j: int) -> bool:
-    return state.objects[i].place == "table" and state.objects[i].lying
-
-
 KINDS = (
     Kind("in the drawer", "put_in_drawer", _outside, _is_inside),
     Kind("out of the drawer", "take_out_of_drawer", _in_drawer, _is_held),
     Kind("stacked", "stack_on", _outside, _is_on_other),
     Kind("uncovered and held", "pick_up", _covered, _is_held),
     Kind("shut in the drawer", "close_drawer", _outside, _is_shut_in, "with_object"),
-    Kind("held", "pick_up", _standing, _is_held),
-    Kind("tipped over", "tip_over", _outside, _is_lying),
 )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+from builtin_interfaces.msg import Duration
 from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -144,7 +145,9 @@ class Planner:
 
     def imagine(self, goal: str, skills: Sequence[str]) -> dict[str, Any]:
         """What each skill alone would lead to now: TransitionPrediction by skill."""
-        request = QueryTransitions.Request(actions=_actions(skills), goal_text=goal)
+        request = QueryTransitions.Request(
+            actions=_actions(skills), goal_text=goal, deadline=Duration(sec=round(PATIENCE_S))
+        )
         answer = self._ask(self._transitions, request)
         return dict(zip(skills, answer.predictions, strict=True))
 
