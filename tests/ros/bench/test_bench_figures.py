@@ -26,6 +26,7 @@ from vljepa_ros.ros.bench.figures import (
 )
 from vljepa_ros.ros.bench.memory import MemoryWatch
 from vljepa_ros.ros.bench.probe import Arrival, Stretch
+from vljepa_ros.ros.bench.query_figures import query_results
 from vljepa_ros.ros.bench.report import progress, table
 
 MS = 1_000_000
@@ -122,7 +123,8 @@ def test_goals(name: str, value: float, good: bool) -> None:
 
 
 def test_the_table_names_goals_and_what_was_missed() -> None:
-    text = table(results([one_round()], Memory(60, 500, 300, 510), ModelConfig()))
+    found = results([one_round()], Memory(60, 500, 300, 510), ModelConfig())
+    text = table(found | query_results(None))  # of a model that cannot imagine
     rows = text.splitlines()
     assert "40.0 /s" in rows[1] and "50.0 /s" in rows[1] and ">= 0.90 missed" in rows[1]
     assert "<= 1.30 reached" in rows[2]

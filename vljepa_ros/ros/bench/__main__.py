@@ -1,8 +1,11 @@
 """The running node against its bare model, side by side: `python -m vljepa_ros.ros.bench`.
 
 Starts `perception` as a process, plays a camera to it over DDS, and runs the bare model loop in a
-third process; loop and node never at the same time. Takes five minutes. The last line is one JSON
-object with throughput_ratio, latency_ratio, overload_age_ratio and memory_ratio.
+third process; loop and node never at the same time. Then asks `world_state`, in the same process,
+what actions would lead to: alone against the bare predictor, and at an even pace beside perception.
+Takes seven minutes. The last line is one JSON object with throughput_ratio, latency_ratio,
+overload_age_ratio, memory_ratio, query8_latency_ratio, load_rate_ratio, load_ok_share and
+load_lost; the last four are null where the model was not trained to predict what actions lead to.
 """
 
 from __future__ import annotations
@@ -24,9 +27,14 @@ from sensor_msgs.msg import Image
 from vljepa_ros import paths
 from vljepa_ros.model import checkpoint
 from vljepa_ros.ros.bench.bare import BareLoop
-from vljepa_ros.ros.bench.figures import Beside, Memory, Round, TooFewError, results
+from vljepa_ros.ros.bench.figures import GOALS, Beside, Memory, Round, TooFewError, results
 from vljepa_ros.ros.bench.memory import AROUND_S, MemoryWatch
+from vljepa_ros.ros.bench.planner import Planner
 from vljepa_ros.ros.bench.probe import DRAIN_S, Probe, Stretch, images_of
+from vljepa_ros.ros.bench.query_figures import Queries, query_results
+from vljepa_ros.ros.bench.query_turns import FULL as FULL_QUERIES
+from vljepa_ros.ros.bench.query_turns import QUICK as QUICK_QUERIES
+from vljepa_ros.ros.bench.query_turns import QueryPlan, QueryTurns
 from vljepa_ros.ros.bench.report import progress, table, write
 from vljepa_ros.ros.children import Child, ChildError, all_ended, node_command, wait_until
 from vljepa_ros.ros.domain import DomainError, isolate
@@ -49,10 +57,25 @@ class Plan:
     """At the start of each camera stretch, not measured: the clip fills anew."""
     memory_early_s: float
     memory_late_s: float
+    queries: QueryPlan
 
 
-FULL = Plan(bare_s=2.0, node_s=5.0, warm_up_s=2.5, memory_early_s=60.0, memory_late_s=300.0)
-QUICK = Plan(bare_s=1.0, node_s=2.0, warm_up_s=2.5, memory_early_s=5.0, memory_late_s=25.0)
+FULL = Plan(
+    bare_s=2.0,
+    node_s=5.0,
+    warm_up_s=2.5,
+    memory_early_s=60.0,
+    memory_late_s=300.0,
+    queries=FULL_QUERIES,
+)
+QUICK = Plan(
+    bare_s=1.0,
+    node_s=2.0,
+    warm_up_s=2.5,
+    memory_early_s=5.0,
+    memory_late_s=25.0,
+    queries=QUICK_QUERIES,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,8 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.out is not None:
         write(options.out, found, options, f"{images[0].width}x{images[0].height}")
         sys.stdout.write(f"written: {options.out}\n")
-    names = ("throughput_ratio", "latency_ratio", "overload_age_ratio", "memory_ratio")
-    sys.stdout.write(json.dumps({name: found[name] for name in names}) + "\n")
+    sys.stdout.write(json.dumps({name: found[name] for name in GOALS}) + "\n")
     return 0
 
 
@@ -136,6 +158,7 @@ def _measure(
         "dtype": options.dtype,
         "threads": options.threads,
     }
+    config = checkpoint.describe(model).config
     children: list[Child] = []
     with all_ended(children), Probe(images) as probe, BareLoop(model, **same) as bare:
         node = Child(
@@ -159,13 +182,12 @@ def _measure(
                 sys.stdout.write(f"{memory.seconds():4.0f} s  {progress(rounds[-1])}\n")
                 sys.stdout.flush()
             turns.go_on(plan.memory_late_s - memory.seconds() + AROUND_S)
+        queries = turns.queries() if config.predictor.next_tokens else None
     node.check(may_have_ended=True)
     early_mb, late_mb = memory.at(plan.memory_early_s), memory.at(plan.memory_late_s)
     return results(
-        rounds,
-        Memory(plan.memory_early_s, early_mb, plan.memory_late_s, late_mb),
-        checkpoint.describe(model).config,
-    )
+        rounds, Memory(plan.memory_early_s, early_mb, plan.memory_late_s, late_mb), config
+    ) | query_results(queries)
 
 
 class Turns:
@@ -190,6 +212,14 @@ class Turns:
     def go_on(self, seconds: float) -> None:
         """Keep the node at work without measuring."""
         self._play(FACTORS["calm"], seconds, warm_up_s=0.0)
+
+    def queries(self) -> Queries:
+        """Measure what is asked, first with the camera silent, then beside it as when calm."""
+        camera_hz = FACTORS["calm"] * self._newest.forwards_per_s
+        with Planner() as planner:
+            return QueryTurns(
+                self._plan.queries, self._probe, self._bare, planner, camera_hz=camera_hz
+            ).measure()
 
     def _beside(self, factor: float) -> Beside:
         before = self._newest

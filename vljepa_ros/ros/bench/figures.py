@@ -25,6 +25,10 @@ GOALS = {
     "latency_ratio": ("<=", 1.3),
     "overload_age_ratio": ("<=", 2.0),
     "memory_ratio": ("<=", 1.05),
+    "query8_latency_ratio": ("<=", 2.0),
+    "load_rate_ratio": (">=", 0.90),
+    "load_ok_share": (">=", 0.95),
+    "load_lost": ("<=", 0.0),
 }
 
 
@@ -84,7 +88,7 @@ def states_per_s(stretch: Stretch) -> float:
     Raises:
         TooFewError: fewer than three.
     """
-    published_ns = _enough(stretch, [a.published_ns for a in stretch.arrivals])
+    published_ns = enough(stretch, [a.published_ns for a in stretch.arrivals])
     return (len(published_ns) - 1) * 1e9 / (max(published_ns) - min(published_ns))
 
 
@@ -94,13 +98,13 @@ def latency_ms(stretch: Stretch) -> float:
     Raises:
         TooFewError: fewer than three states.
     """
-    ages = _enough(stretch, [a.published_ns - a.stamp_ns for a in stretch.arrivals])
+    ages = enough(stretch, [a.published_ns - a.stamp_ns for a in stretch.arrivals])
     return float(np.median(ages)) / 1e6
 
 
 def received_ms(stretch: Stretch) -> float:
     """Median time from the camera's stamp to the arrival at another process."""
-    ages = _enough(stretch, [a.received_ns - a.stamp_ns for a in stretch.arrivals])
+    ages = enough(stretch, [a.received_ns - a.stamp_ns for a in stretch.arrivals])
     return float(np.median(ages)) / 1e6
 
 
@@ -147,7 +151,12 @@ class _CountingEngine:
         """Nobody looks."""
 
 
-def _enough(stretch: Stretch, values: list[int]) -> list[int]:
+def enough(stretch: Stretch, values: list[int]) -> list[int]:
+    """The values, one for each state.
+
+    Raises:
+        TooFewError: fewer than three.
+    """
     if len(values) < 3:
         raise TooFewError(
             f"{len(values)} states came of {stretch.images} images in {stretch.seconds:.1f} s; "

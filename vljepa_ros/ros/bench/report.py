@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import math
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vljepa_ros.ros.bench.figures import GOALS, Round, reached
+from vljepa_ros.ros.bench.query_figures import BATCHES, Loaded
 
 ROWS = {
     "throughput_ratio": (
@@ -35,6 +38,19 @@ ROWS = {
     ),
 }
 
+LATENCY_ROWS = {
+    f"query{batch}_latency_ratio": (
+        f"query of {batch}, nothing else to do",
+        (f"query{batch}_ms", f"bare_predictor{batch}_ms", "ms"),
+    )
+    for batch in BATCHES
+}
+LOAD_ROWS = {
+    "load_rate_ratio": "states per second, with queries / without",
+    "load_ok_share": "share of queries answered OK",
+    "load_lost": "queries without any answer",
+}
+
 
 def progress(done: Round) -> str:
     """One round in one line."""
@@ -44,16 +60,26 @@ def progress(done: Round) -> str:
     )
 
 
+def step_line(step: Loaded) -> str:
+    """One step of the load in one line."""
+    return _load_line(step.figures())
+
+
+def _load_line(step: dict[str, Any]) -> str:
+    return (
+        f"{step['hz']:4.0f} queries/s   perception at {step['rate_ratio']:.2f} of its rate   "
+        f"OK {step['ok_share']:.2f}, refused {step['refused_share']:.2f}, "
+        f"late {step['late_share']:.2f}, lost {step['lost']}   "
+        f"busy {_share(step['busy_share'])}"
+    )
+
+
 def table(found: dict[str, Any]) -> str:
     """The ratios with what they are made of, their goals and their spread."""
     lines = [f"{'':50}{'node':>12}{'bare':>12}{'ratio':>8}   rounds       goal"]
-    for name, (what, (node, bare, unit)) in ROWS.items():
-        sign, goal = GOALS[name]
-        mark = "reached" if reached(name, found[name]) else "missed"
-        lines.append(
-            f"{what:50}{_quantity(found[node], unit):>12}{_quantity(found[bare], unit):>12}"
-            f"{found[name]:8.3f}   {_spread(found['rounds'], name):11}  {sign} {goal:.2f} {mark}"
-        )
+    lines += _rows(ROWS, found, found["rounds"])
+    if found["query8_latency_ratio"] is not None:
+        lines += _rows(LATENCY_ROWS, found, found["query_rounds"])
     lines.append(
         f"{len(found['rounds'])} rounds; camera {found['busy_factor']:.1f}, "
         f"{found['calm_factor']:.1f} and {found['overload_factor']:.1f} times as fast as the "
@@ -61,7 +87,58 @@ def table(found: dict[str, Any]) -> str:
         f"{found['node_tubelets_per_state']:.2f} tubelets encoded a state; "
         f"{found['node_received_ms']:.1f} ms until another process has the state"
     )
-    return "\n".join(lines)
+    return "\n".join(lines + _load(found))
+
+
+def _rows(
+    rows: Mapping[str, tuple[str, tuple[str, str, str]]],
+    found: dict[str, Any],
+    rounds: list[dict[str, float]],
+) -> list[str]:
+    return [
+        f"{what:50}{_quantity(found[node], unit):>12}{_quantity(found[bare], unit):>12}"
+        f"{found[name]:8.3f}   {_spread(rounds, name):11}  {_judged(name, found[name])}".rstrip()
+        for name, (what, (node, bare, unit)) in rows.items()
+    ]
+
+
+def _load(found: dict[str, Any]) -> list[str]:
+    """Queries beside perception; the goals are about the last step."""
+    if not found["load_ladder"]:
+        return ["no queries: this model was not trained to predict what actions lead to"]
+    lines = [
+        f"queries of {found['load_candidates']} beside a camera at "
+        f"{found['load_camera_hz']:.1f} /s; busy: share of its time that the model has to work",
+        *(_load_line(step) for step in found["load_ladder"]),
+        _saturation(found),
+    ]
+    for name, what in LOAD_ROWS.items():
+        lines.append(f"{what:74}{found[name]:8.3f}{'':16}{_judged(name, found[name])}")
+    return lines
+
+
+def _saturation(found: dict[str, Any]) -> str:
+    rate_hz, highest_hz = found["load_hz"], found["load_below_hz"]
+    if found["load_below_saturation"]:
+        return f"{rate_hz:.0f} queries/s leave this machine below saturation"
+    if highest_hz is None:
+        return f"{rate_hz:.0f} queries/s saturate this machine, and so did every lower rate tried"
+    return (
+        f"{rate_hz:.0f} queries/s saturate this machine; {highest_hz:.0f} /s is the highest rate "
+        "tried that does not"
+    )
+
+
+def _judged(name: str, value: float) -> str:
+    """The goal and whether it was reached; empty where there is none."""
+    if name not in GOALS:
+        return ""
+    sign, goal = GOALS[name]
+    return f"{sign} {goal:.2f} {'reached' if reached(name, value) else 'missed'}"
+
+
+def _share(value: float | None) -> str:
+    return "?" if value is None or math.isnan(value) else f"{value:.2f}"
 
 
 def _quantity(value: float, unit: str) -> str:
