@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from training.grounding import GroundingHeads, HiddenStates
 from training.loss import Temperature, info_nce
+from training.x_encoder import HEADS_LR_SHARE
 from vljepa_ros.model.vljepa import VLJepa
 
 LENGTH_CHUNKS = 4
@@ -31,6 +33,7 @@ class EmbedStage:
         y_lr_share: float,
         token_dropout: float,
         validation: list[dict[str, Tensor]],
+        heads: GroundingHeads,
     ) -> None:
         self._model = model
         self._y_lr_share = y_lr_share
@@ -38,11 +41,13 @@ class EmbedStage:
         self._temperature = temperature
         self._batches = batches
         self._validation = validation
+        self._heads = heads
         self._module = nn.ModuleDict(
             {
                 "predictor": model.predictor,
                 "y_encoder": model.y_encoder,
                 "temperature": temperature,
+                "heads": heads,
             }
         )
 
@@ -54,6 +59,7 @@ class EmbedStage:
             (self._model.predictor, 1.0),
             (self._model.y_encoder, self._y_lr_share),
             (self._temperature, 1.0),
+            (self._heads, HEADS_LR_SHARE),
         ]
 
     def batches(self) -> Dataset[dict[str, Tensor]]:
@@ -82,12 +88,15 @@ class EmbedStage:
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         train_text = self._y_lr_share > 0
         text_UE = encode_texts(self._model, batch, train_text)
-        predicted_BE, next_RND = self.predict(batch)
+        with HiddenStates(self._model.predictor) as hidden:
+            predicted_BE, next_RND = self.predict(batch)
         loss, metrics = embedding_loss(self._temperature, predicted_BE, text_UE, batch)
-        if next_RND is None:
-            return loss, metrics
-        token_loss, token_metrics = next_token_loss(next_RND, batch)
-        return loss + NEXT_TOKEN_WEIGHT * token_loss, metrics | token_metrics
+        ground_loss, ground_metrics = self._heads.loss(hidden.middle_BNW, hidden.last_BNW, batch)
+        loss, metrics = loss + ground_loss, metrics | ground_metrics
+        if next_RND is not None:
+            token_loss, token_metrics = next_token_loss(next_RND, batch)
+            loss, metrics = loss + NEXT_TOKEN_WEIGHT * token_loss, metrics | token_metrics
+        return loss, metrics
 
     def evaluate(self) -> dict[str, float]:
         totals: dict[str, float] = {}

@@ -22,12 +22,12 @@ from vljepa_ros.config import (
 from vljepa_ros.model import presets
 
 SFT_MIX = TaskMix(
-    action_caption=0.28,
-    scene_caption=0.25,
-    label=0.06,
-    question=0.13,
-    transition=0.18,
-    inverse=0.1,
+    action_caption=0.24,
+    scene_caption=0.22,
+    label=0.05,
+    question=0.2,
+    transition=0.2,
+    inverse=0.09,
     rollout=0.2,
 )
 
@@ -126,18 +126,19 @@ def tabletop() -> Recipe:
 
 
 def tabletop_longer() -> Recipe:
-    """More `sft` for `models/tabletop` on streams that it never saw, and its Y-decoder again."""
+    """Sharper eyes for `models/tabletop`, then `sft` and its Y-decoder again, on other streams."""
     return Recipe(
         name="tabletop-longer",
         start="models/tabletop",
-        runs=("sft", "y_decoder"),
-        data=DataConfig(first_seed=2000, episodes=3200),
+        runs=("x_encoder", "sft", "y_decoder"),
+        data=DataConfig(first_seed=2000, episodes=2000),
+        x_encoder=XEncoderRun(FitConfig(steps=1200, batch_size=128, lr=7e-4, warmup_steps=60)),
         sft=EmbedRun(
-            fit=FitConfig(steps=900, batch_size=128, lr=8e-4, warmup_steps=40),
+            fit=FitConfig(steps=1100, batch_size=128, lr=8e-4, warmup_steps=40),
             mix=SFT_MIX,
         ),
         y_decoder=YDecoderRun(
-            fit=FitConfig(steps=260, batch_size=128, lr=6e-4, warmup_steps=20),
+            fit=FitConfig(steps=300, batch_size=128, lr=6e-4, warmup_steps=20),
         ),
     )
 

@@ -18,6 +18,7 @@ from jsonargparse import ArgumentParser
 
 from training.embed import EmbedStage, ParaphraseStage
 from training.fit import FitConfig, Stage, fit
+from training.grounding import GroundingHeads
 from training.loss import Temperature
 from training.precision import attention
 from training.reliability import measure
@@ -122,6 +123,7 @@ class Chain:
             run.y_lr_share,
             run.token_dropout,
             [validation[step] for step in range(VALIDATION_BATCHES)],
+            GroundingHeads(self.model.predictor, seen.grid),
         )
 
     def _y_decoder(self) -> Stage:

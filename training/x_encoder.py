@@ -20,7 +20,12 @@ from vljepa_ros.model.vljepa import VLJepa
 
 BACKGROUND_WEIGHT = 0.2
 MAP_CLASSES = {"colour": 9, "shape": 5, "moving": 2, "held": 2}
+MAP_WEIGHTS = {"colour": 1.0, "shape": 3.0, "moving": 1.0, "held": 1.0}
+"""Shapes come last: after a model's first 1,000 steps .999 of the colours were right, but .85 of
+the shapes."""
 POSE_WEIGHT = 5.0
+HEADS_LR_SHARE = 5.0
+"""The heads are new where the X-encoder is trained on: they must learn before it unlearns."""
 
 
 class DenseHeads(nn.Module):
@@ -67,7 +72,10 @@ class XEncoderStage:
         return self._module
 
     def parts(self) -> list[tuple[nn.Module, float]]:
-        return [(self._module, 1.0)]
+        return [
+            (self._module["x_encoder"], 1.0),
+            (self._module["heads"], HEADS_LR_SHARE),
+        ]
 
     def batches(self) -> Dataset[dict[str, Tensor]]:
         return self._batches
@@ -79,8 +87,8 @@ class XEncoderStage:
         metrics = {"pose": float(total.detach()) / POSE_WEIGHT}
         for name, logits_BNSC in maps.items():
             truth_BNS = to_patches(batch[name], self._side).long()
-            part, accuracy = _map_loss(logits_BNSC.float(), truth_BNS)
-            total = total + part
+            part, accuracy = label_loss(logits_BNSC.float(), truth_BNS)
+            total = total + MAP_WEIGHTS[name] * part
             metrics[f"{name}_accuracy"] = accuracy
         return total, metrics
 
@@ -88,7 +96,7 @@ class XEncoderStage:
         return {}
 
 
-def _map_loss(logits_BNSC: Tensor, truth_BNS: Tensor) -> tuple[Tensor, float]:
+def label_loss(logits_BNSC: Tensor, truth_BNS: Tensor) -> tuple[Tensor, float]:
     """Cross-entropy with a light background, and the accuracy on what is not background."""
     weight_C = torch.ones(logits_BNSC.shape[-1], device=logits_BNSC.device)
     weight_C[0] = BACKGROUND_WEIGHT

@@ -10,6 +10,7 @@ import torch
 from training import train
 from training.embed import EmbedStage
 from training.evaluate.tabletop import Parts, evaluate
+from training.grounding import GroundingHeads
 from training.loss import Temperature
 from training.runs import SFT_MIX, Recipe, tabletop_tiny
 from training.tabletop.actions import next_state
@@ -104,7 +105,8 @@ def test_a_step_is_what_the_world_makes_of_its_action(windows: Windows) -> None:
 def test_a_second_question_teaches_the_first_step(chain: train.Chain, windows: Windows) -> None:
     model, config = VLJepa(chain.recipe.model), chain.recipe.model
     batches = WindowBatches(windows, chain.tokenizer, config, TaskMix(rollout=1.0), 4, seed=0)
-    stage = EmbedStage(model, Temperature(), batches, 0.0, 0.0, [])
+    heads = GroundingHeads(model.predictor, windows.grid)
+    stage = EmbedStage(model, Temperature(), batches, 0.0, 0.0, [], heads)
     stage.module().eval()
     predicted_BE, next_RND = stage.predict(batches[0])
     assert next_RND is not None and len(predicted_BE) == 8

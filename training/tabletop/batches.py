@@ -1,7 +1,8 @@
 """Batches of ⟨window of a stream, query, target⟩ for the predictor, and of texts for the Y-encoder.
 
 Shapes: B rows, R of them rollouts, T tubelets of a clip, N tokens, D token width, K wrong
-candidates of a row, U distinct texts, L text tokens.
+candidates of a row, U distinct texts, L text tokens, M things named, C dense labels, G cells of a
+side.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch.utils.data import Dataset
 
 from training.tabletop import language
 from training.tabletop.cached_windows import Step, Tokens, Windows
+from training.tabletop.grounding import LABELS, MOST_NAMED, LabelsLGG, named_masks
 from training.tabletop.tasks import (
     EDITS,
     Sample,
@@ -29,6 +31,8 @@ from vljepa_ros.config import ModelConfig
 from vljepa_ros.model.text import Tokenizer
 
 MAX_TEXT_TOKENS = 96
+UNKNOWN = 255
+"""Cells of dense labels of which nothing is asked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +45,9 @@ class Row:
 
     tokens_TND: Tokens
     asked: Sample
+    labels_LGG: LabelsLGG | None = None
+    """What lies where; None where the clip is of two states."""
+    stream: int = -1
     step: Step | None = None
     then: Sample | None = None
 
@@ -81,20 +88,23 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
         if task == "transition":
             before = self._windows.draw_before(rng)
             asked = transition_sample(before.state, rng)
-            return None if asked is None else Row(before.tokens_TND, asked)
+            if asked is None:
+                return None
+            return Row(before.tokens_TND, asked, before.labels_LGG, before.stream)
         if task in ("inverse", "rollout"):
             step = self._windows.draw_step(rng)
             return self._rollout(step, rng) if task == "rollout" else self._inverse(step, rng)
         window = self._windows.draw(task, rng)
         asked = sample(task, window.truth, self._config, rng)
-        return None if asked is None else Row(window.tokens_TND, asked)
+        return None if asked is None else Row(window.tokens_TND, asked, window.labels_LGG)
 
     def _rollout(self, step: Step, rng: np.random.Generator) -> Row | None:
         asked = transition_sample(step.before.state, rng, step.action)
         then = sample_after(step.after, self._config, rng)
         if asked is None or then is None:
             return None
-        return Row(step.before.tokens_TND, asked, step, then)
+        before = step.before
+        return Row(before.tokens_TND, asked, before.labels_LGG, before.stream, step, then)
 
     def _inverse(self, step: Step, rng: np.random.Generator) -> Row | None:
         asked = inverse_sample(step.before.state, step.action, self._config, rng)
@@ -114,7 +124,33 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
         batch |= text_tensors(self._tokenizer, "query", [s.query for s in asked])
         batch |= target_tensors(self._tokenizer, asked)
         batch |= text_tensors(self._tokenizer, "canonical", [s.canonical for s in asked], eos=True)
-        return batch
+        return batch | self._grounding(rows)
+
+    def _grounding(self, rows: Sequence[Row]) -> dict[str, Tensor]:
+        """Where the things that the queries name lie, and what lies where after the actions.
+
+        `named_BMGG` is 0, 1 or UNKNOWN, and each of `colour_after_BGG` and `shape_after_BGG` a
+        label or UNKNOWN; rows as for the texts.
+        """
+        scenes = [(row.asked, row.labels_LGG, row.stream) for row in rows]
+        scenes += [
+            (row.then, row.step.after_labels_LGG, row.stream)
+            for row in rows
+            if row.step is not None and row.then is not None
+        ]
+        side = self._windows.grid
+        named = np.full((len(scenes), MOST_NAMED, side, side), UNKNOWN, np.uint8)
+        after = np.full((len(scenes), len(LABELS), side, side), UNKNOWN, np.uint8)
+        for index, (asked, labels_LGG, stream) in enumerate(scenes):
+            masks = None if labels_LGG is None else named_masks(asked.query, labels_LGG)
+            if masks is not None:
+                named[index] = masks
+            if asked.after is not None:
+                after[index] = self._windows.labels_of(asked.after, stream)
+        tensors = {"named_BMGG": torch.from_numpy(named)}
+        for index, name in enumerate(LABELS):
+            tensors[f"{name}_after_BGG"] = torch.from_numpy(after[:, index])
+        return tensors
 
 
 def _joined(step: Step) -> Tokens:

@@ -1,6 +1,6 @@
 """Windows of cached streams: clips and what is true at their newest frame, for each task.
 
-Shapes: T tubelets of a clip, N tokens, D token width.
+Shapes: T tubelets of a clip, N tokens, D token width, L dense labels of G x G cells.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from training.tabletop.cache import RATE_HZ, CachedEpisode, FrameCache
+from training.tabletop.cache import CROP_PX, RATE_HZ, CachedEpisode, FrameCache
+from training.tabletop.grounding import LABELS, LabelsLGG, labels_of
 from training.tabletop.tasks import IDLE_SHARE
 from training.tabletop.windows import WindowTruth, truth
 from training.tabletop.world import Action, Episode, SceneState, Segment
@@ -23,10 +24,11 @@ Tokens = npt.NDArray[np.generic]
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """Tokens of a clip and what is true at its newest frame."""
+    """Tokens of a clip, what is true at its newest frame and what lies where in it."""
 
     tokens_TND: Tokens
     truth: WindowTruth
+    labels_LGG: LabelsLGG
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,7 @@ class Before:
 
     tokens_TND: Tokens
     truth: WindowTruth
+    labels_LGG: LabelsLGG
     stream: int
     """Seed of the stream it is from."""
 
@@ -52,6 +55,7 @@ class Step:
     after_ND: Tokens
     """The last tubelet of a still moment after it."""
     after: WindowTruth
+    after_labels_LGG: LabelsLGG
 
 
 class Windows:
@@ -63,12 +67,22 @@ class Windows:
         self._tubelets = tubelets
         self._worlds: dict[int, Episode] = {}
         self._tokens: dict[int, Tokens] = {}
+        self._labels: dict[int, npt.NDArray[np.uint8]] = {}
+
+    @property
+    def grid(self) -> int:
+        """Cells of a side of the dense labels."""
+        return self._cache.grid
 
     def draw(self, task: str, rng: np.random.Generator) -> Window:
         while True:
             cached = self._any(rng)
             last = int(rng.integers(self._tubelets, cached.count // 2 + 1))
-            window = Window(self._clip(cached, last), self._truth(cached, last))
+            window = Window(
+                self._clip(cached, last),
+                self._truth(cached, last),
+                self._labels[cached.seed][last - 1],
+            )
             if _suits(window.truth, task, rng):
                 return window
 
@@ -96,20 +110,28 @@ class Windows:
                     acted.action,
                     self._tokens[cached.seed][last - 1],
                     self._truth(cached, last),
+                    self._labels[cached.seed][last - 1],
                 )
+
+    def labels_of(self, state: SceneState, stream: int) -> LabelsLGG:
+        """What would lie where in a scene that a stream does not show."""
+        return labels_of(state, self._worlds[stream], CROP_PX, self._cache.grid)
 
     def _any(self, rng: np.random.Generator) -> CachedEpisode:
         cached = self._episodes[int(rng.integers(len(self._episodes)))]
         if cached.seed not in self._worlds:
             self._worlds[cached.seed] = cached.episode()
-            self._tokens[cached.seed] = self._read(cached)
+            self._read(cached)
         return cached
 
-    def _read(self, cached: CachedEpisode) -> Tokens:
-        """An episode's tokens, copied: small random reads of a mapped file wait for the disk."""
+    def _read(self, cached: CachedEpisode) -> None:
+        """Copy an episode's tokens and labels: small random reads of a mapped file are slow."""
+        shard = self._cache.shards[cached.shard]
         first = cached.start // 2
-        tokens = self._cache.shards[cached.shard].tokens
-        return np.array(tokens[first : first + cached.count // 2])
+        self._tokens[cached.seed] = np.array(shard.tokens[first : first + cached.count // 2])
+        newest = slice(cached.start + 1, cached.start + cached.count, 2)
+        labels = [shard.arrays[name][newest] for name in LABELS]
+        self._labels[cached.seed] = np.stack(labels, axis=1).astype(np.uint8)
 
     def _clip(self, cached: CachedEpisode, last: int) -> Tokens:
         """The clip that ends with tubelet `last` - 1."""
@@ -120,7 +142,8 @@ class Windows:
         return truth(self._worlds[cached.seed], end_s)
 
     def _before(self, cached: CachedEpisode, last: int) -> Before:
-        return Before(self._clip(cached, last), self._truth(cached, last), cached.seed)
+        labels_LGG = self._labels[cached.seed][last - 1]
+        return Before(self._clip(cached, last), self._truth(cached, last), labels_LGG, cached.seed)
 
     def _still(self, cached: CachedEpisode, idle: Segment) -> range:
         """Ends of the clips whose last tubelet lies inside this stretch."""

@@ -27,6 +27,16 @@ AFTER = ("scene_caption", "question", "transition")
 """What is asked of imagined scenes."""
 
 
+QUESTION_WEIGHTS = {"existence": 3.0, "left_of": 3.0, "on_top": 2.0, "count_shape": 2.0}
+"""How often a type is asked where others could be: these need several objects to be compared."""
+EASY_OUTCOMES = (
+    "already", "blocked", "drawer_closed", "drawer_empty", "drawer_full", "hands_full",
+    "nothing_held", "with_object",
+)  # fmt: skip
+"""They hang on what is held or on the drawer alone, and are learnt long before geometry is."""
+EASY_KEPT = 0.4
+
+
 @dataclass(frozen=True)
 class Sample:
     """One question to one window."""
@@ -36,6 +46,8 @@ class Sample:
     canonical: str
     """The wording that the Y-decoder is taught."""
     candidates: tuple[str, ...]
+    after: SceneState | None = None
+    """The scene after the action that is asked about."""
 
     @property
     def key(self) -> int:
@@ -108,7 +120,8 @@ def _question(truth: WindowTruth, rng: np.random.Generator) -> Sample | None:
     asked = questions(truth, rng)
     if not asked:
         return None
-    item = asked[int(rng.integers(len(asked)))]
+    weights = np.array([QUESTION_WEIGHTS.get(item.type, 1.0) for item in asked])
+    item = asked[int(rng.choice(len(asked), p=weights / weights.sum()))]
     others = tuple(text for text in item.candidates if text != item.answer)
     return Sample(item.text, item.answer, item.answer, others[:MAX_CANDIDATES])
 
@@ -121,13 +134,17 @@ def transition_sample(
 ) -> Sample | None:
     """What an action (none given: one by which rare outcomes come up as well) would lead to.
 
-    None where that is too close to call.
+    None where that is too close to call, and mostly where it is easy to tell.
     """
-    item = transition(state, action or choose(state, rng)[0], rng)
+    if action is None:
+        action, result = choose(state, rng)
+        if result.outcome in EASY_OUTCOMES and rng.random() > EASY_KEPT:
+            return None
+    item = transition(state, action, rng)
     if item is None:
         return None
     right = item.candidates[item.answer]
-    return Sample(item.query, right, right, _others(item))
+    return Sample(item.query, right, right, _others(item), item.after)
 
 
 def inverse_sample(
