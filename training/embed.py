@@ -66,24 +66,32 @@ class EmbedStage:
         return self._batches
 
     def predict(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Embeddings (B + R, E), and the tokens (R, N, D) after the R rollouts, if any.
+        """Embeddings (B + R + S, E), and the tokens (R, N, D) after the R rollouts, if any.
 
-        The last R embeddings answer what is asked of the scenes that the first R rows imagined, so
-        a rollout's second step teaches its first.
+        After those of the B clips come the answers to what is asked of the scenes that the first R
+        rows imagined, so a rollout's second step teaches its first; then the S scenes after an
+        action as the same pass predicts them.
         """
         clean_BTND = batch["tokens_BTND"].float()
         tokens_BTND = F.dropout(clean_BTND, self._token_dropout, self._module.training)
         ids_BL, mask_BL = batch["query_ids_BL"], batch["query_mask_BL"]
         predictor = self._model.predictor
-        if "after_RND" not in batch:
+        rows = len(tokens_BTND)
+        if "after_RND" not in batch and "scene_row_S" not in batch:
             return predictor(tokens_BTND, ids_BL, mask_BL), None
-        rows, rollouts = len(tokens_BTND), len(batch["after_RND"])
         first = predictor.imagine(tokens_BTND, ids_BL[:rows], mask_BL[:rows])
+        found, scenes = [first.embedding_BE], []
+        if "scene_row_S" in batch and first.scene_BE is not None:
+            scenes = [first.scene_BE[batch["scene_row_S"]]]
+        if "after_RND" not in batch:
+            return torch.cat([*found, *scenes]), None
+        rollouts = len(batch["after_RND"])
         # The change is learnt from dropped tokens, but it is a change of the clean ones.
         dropped_BND = clean_BTND[:, -1] - tokens_BTND[:, -1]
         next_RND = (first.next_BND + dropped_BND)[:rollouts]
-        then_RE = predictor(predictor.still(next_RND), ids_BL[rows:], mask_BL[rows:])
-        return torch.cat([first.embedding_BE, then_RE]), next_RND
+        then = slice(rows, rows + rollouts)
+        found.append(predictor(predictor.still(next_RND), ids_BL[then], mask_BL[then]))
+        return torch.cat([*found, *scenes]), next_RND
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         train_text = self._y_lr_share > 0

@@ -29,6 +29,7 @@ SFT_MIX = TaskMix(
     transition=0.2,
     inverse=0.09,
     rollout=0.2,
+    scene_after=True,
 )
 
 
@@ -186,7 +187,13 @@ def _tiny_model() -> ModelConfig:
         embedding_width=32,
         x_encoder=XEncoderConfig(width=32, layers=1, heads=2),
         predictor=PredictorConfig(
-            width=32, layers=1, heads=2, kv_heads=2, mlp_width=64, next_tokens=True
+            width=32,
+            layers=1,
+            heads=2,
+            kv_heads=2,
+            mlp_width=64,
+            next_tokens=True,
+            next_scene=True,
         ),
         y_encoder=YEncoderConfig(
             width=32, layers=1, heads=2, kv_heads=2, head_width=16, mlp_width=64

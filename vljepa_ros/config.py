@@ -54,6 +54,8 @@ class PredictorConfig:
     """Add a learned vector for each place and time to the projected visual tokens (paper: off)."""
     next_tokens: bool = False
     """Also predict the visual tokens of the scene after an action (docs/decisions/0051)."""
+    next_scene: bool = False
+    """With `next_tokens`: in the same pass, also predict what the scene query would answer then."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,18 @@ def test_change_compares_both_scenes_under_the_scene_query(engine: Engine, token
         assert transition.change == pytest.approx(1 - float(before_E @ after_E), abs=1e-4)
 
 
+def test_a_model_that_predicts_the_scene_query_is_not_asked_again(
+    scene_engine: Engine, clips: tuple[Tokens, Tokens]
+) -> None:
+    world, scene = WorldModel(scene_engine), scene_engine.config.scene_query
+    for clip in (clips[0], clips[0], clips[1]):  # a state known by now, then another
+        before_E = scene_engine.predict(clip, [scene])[0]
+        scenes = scene_engine.imagine(clip, ACTIONS).scenes
+        assert scenes is not None
+        for transition, scene_E in zip(world.transitions(clip, ACTIONS), scenes, strict=True):
+            assert transition.change == pytest.approx(1 - float(before_E @ scene_E), abs=1e-4)
+
+
 def test_without_a_goal_or_captions_none_are_made_up(engine: Engine, tokens: Tokens) -> None:
     (found,) = WorldModel(engine).transitions(tokens, ACTIONS[:1])
     assert math.isnan(found.goal_similarity) and found.caption == ""

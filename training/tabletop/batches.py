@@ -23,6 +23,7 @@ from training.tabletop.tasks import (
     Sample,
     TaskMix,
     inverse_sample,
+    next_scene_sample,
     sample,
     sample_after,
     transition_sample,
@@ -50,6 +51,8 @@ class Row:
     stream: int = -1
     step: Step | None = None
     then: Sample | None = None
+    scene: Sample | None = None
+    """The caption of the scene after the action asked about."""
 
 
 class WindowBatches(Dataset[dict[str, Tensor]]):
@@ -90,7 +93,8 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
             asked = transition_sample(before.state, rng)
             if asked is None:
                 return None
-            return Row(before.tokens_TND, asked, before.labels_LGG, before.stream)
+            scene = self._scene_after(asked, rng)
+            return Row(before.tokens_TND, asked, before.labels_LGG, before.stream, scene=scene)
         if task in ("inverse", "rollout"):
             step = self._windows.draw_step(rng)
             return self._rollout(step, rng) if task == "rollout" else self._inverse(step, rng)
@@ -103,8 +107,14 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
         then = sample_after(step.after, self._config, rng)
         if asked is None or then is None:
             return None
-        before = step.before
-        return Row(before.tokens_TND, asked, before.labels_LGG, before.stream, step, then)
+        before, scene = step.before, self._scene_after(asked, rng)
+        return Row(before.tokens_TND, asked, before.labels_LGG, before.stream, step, then, scene)
+
+    def _scene_after(self, asked: Sample, rng: np.random.Generator) -> Sample | None:
+        wanted = self._mix.scene_after and self._config.predictor.next_scene
+        if asked.after is None or not wanted:
+            return None
+        return next_scene_sample(asked.after, self._config, rng)
 
     def _inverse(self, step: Step, rng: np.random.Generator) -> Row | None:
         asked = inverse_sample(step.before.state, step.action, self._config, rng)
@@ -113,12 +123,17 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         """Tokens (B, T, N, D) and, for the R rollouts that come first, those after, (R, N, D).
 
-        Texts have B + R rows: what is asked of the imagined scenes comes last.
+        Texts have B + R + S rows: what is asked of the imagined scenes comes after what is asked
+        of the clips; then come S captions of scenes after an action, `scene_row_S` their clips.
         """
         rows = self.rows(step)
         steps = [row.step for row in rows if row.step is not None]
         asked = [row.asked for row in rows] + [row.then for row in rows if row.then is not None]
+        asked += [row.scene for row in rows if row.scene is not None]
         batch = {"tokens_BTND": torch.from_numpy(np.stack([row.tokens_TND for row in rows]))}
+        scene_rows = [at for at, row in enumerate(rows) if row.scene is not None]
+        if scene_rows:
+            batch["scene_row_S"] = torch.tensor(scene_rows)
         if steps:
             batch["after_RND"] = torch.from_numpy(np.stack([s.after_ND for s in steps]))
         batch |= text_tensors(self._tokenizer, "query", [s.query for s in asked])

@@ -12,6 +12,7 @@ import numpy as np
 
 from training.tabletop import language
 from training.tabletop.actions import Action
+from training.tabletop.meaning import scene_meaning
 from training.tabletop.planner import choose
 from training.tabletop.questions import questions
 from training.tabletop.state import SceneState
@@ -67,6 +68,8 @@ class TaskMix:
     inverse: float = 0.0
     rollout: float = 0.0
     """Of the whole batch; the others share the rest."""
+    scene_after: bool = False
+    """Whether actions are also asked for the caption of the scene after them."""
 
     def draw(self, rng: np.random.Generator) -> str:
         """A task other than rollout."""
@@ -145,6 +148,13 @@ def transition_sample(
         return None
     right = item.candidates[item.answer]
     return Sample(item.query, right, right, _others(item), item.after)
+
+
+def next_scene_sample(
+    after: SceneState, config: ModelConfig, rng: np.random.Generator
+) -> Sample | None:
+    """The caption of a scene that an action leads to; None where it has none."""
+    return _caption(config.scene_query, scene_meaning(after), rng, "train")
 
 
 def inverse_sample(

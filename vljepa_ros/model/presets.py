@@ -13,8 +13,8 @@ from vljepa_ros.config import (
 
 def tabletop() -> ModelConfig:
     """The small default, trained on the simulated tabletop: the config classes' own defaults, and
-    the tokens after an action, which not every checkpoint has."""
-    return ModelConfig(predictor=PredictorConfig(next_tokens=True))
+    the scene after an action, which not every checkpoint predicts."""
+    return ModelConfig(predictor=PredictorConfig(next_tokens=True, next_scene=True))
 
 
 def tiny() -> ModelConfig:

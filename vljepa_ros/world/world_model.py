@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_ros.model.engine import Engine, Tokens
+from vljepa_ros.model.imagined import Imagined
 from vljepa_ros.types import EmbeddingE, LabelScore
 from vljepa_ros.world.rollout import Rollout
 
@@ -38,10 +39,11 @@ class Transition:
 
 
 class WorldModel:
-    """One engine's view of what could be. Stateless; any thread may call."""
+    """One engine's view of what could be. Any thread may call."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._scene: tuple[Tokens, EmbeddingE] | None = None
 
     def check_action(self, text: str) -> None:
         """Raise TextError if this text cannot be asked as an action."""
@@ -72,7 +74,7 @@ class WorldModel:
             imagined.embeddings,
             texts,
             nearness,
-            self._changes(tokens_BTND, imagined.tokens),
+            self._changes(tokens_BTND, imagined),
             imagined.uncertainty,
             imagined.out_of_distribution,
             strict=True,
@@ -82,12 +84,22 @@ class WorldModel:
             for embedding_E, text, near, change, doubt, strange in rows
         ]
 
-    def _changes(self, before_BTND: Tokens, after_BTND: Tokens) -> npt.NDArray[np.float32]:
-        query = self._engine.config.scene_query
-        before_E = self._engine.predict(before_BTND, [query])[0]
-        after_BE = self._engine.predict(after_BTND, [query] * len(after_BTND))
-        changes: npt.NDArray[np.float32] = 1.0 - after_BE @ before_E
+    def _changes(self, before_BTND: Tokens, imagined: Imagined) -> npt.NDArray[np.float32]:
+        after_BE = imagined.scenes
+        if after_BE is None:
+            queries = [self._engine.config.scene_query] * len(imagined.tokens)
+            after_BE = self._engine.predict(imagined.tokens, queries)
+        changes: npt.NDArray[np.float32] = 1.0 - after_BE @ self._scene_of(before_BTND)
         return np.clip(changes, 0.0, 2.0)
+
+    def _scene_of(self, tokens_BTND: Tokens) -> EmbeddingE:
+        """What the scene query answers; kept for the next request about the same state."""
+        known = self._scene
+        if known is None or known[0] is not tokens_BTND:
+            query = self._engine.config.scene_query
+            known = (tokens_BTND, self._engine.predict(tokens_BTND, [query])[0])
+            self._scene = known
+        return known[1]
 
     def explain(
         self, initial_BTND: Tokens, final_BTND: Tokens, actions: Sequence[str]
