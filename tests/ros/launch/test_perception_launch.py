@@ -23,6 +23,7 @@ from launch.actions import IncludeLaunchDescription, RegisterEventHandler  # noq
 from launch.event_handlers import OnProcessExit, OnProcessStart  # noqa: E402
 from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
 from ros_harness import Client, LifecycleClient, image, picture, wait_until  # noqa: E402
+from vljepa_ros.srv import EncodeText  # noqa: E402
 
 from launch import LaunchDescription  # noqa: E402
 
@@ -105,11 +106,21 @@ def perceives(client: Client, topic: str) -> Any:
     return wait_until(happened, f"a state of {topic}")
 
 
+def asked_of(client: Client, type_: Any, name: str, **fields: object) -> Any:
+    service = client.node.create_client(type_, name)
+    wait_until(service.service_is_ready, name)
+    future = service.call_async(type_.Request(**fields))
+    wait_until(future.done, "an answer")
+    return future.result()
+
+
 @pytest.mark.launch(fixture=by_itself)
 def test_it_comes_up_by_itself_and_ends_well(robot: Client) -> Iterator[None]:
     assert perceives(robot, "/eye/image_raw").camera == "camera"
     assert robot.infos[-1].model_name == "tiny"
     assert robot.describe_parameter("device").name == "device"
+    answer = asked_of(robot, EncodeText, "/robot/world_state/encode_text", texts=["open"])
+    assert answer.status.success and answer.embeddings[0].space_id == robot.infos[-1].space_id
     yield
     assert WATCHED["by_itself"].exit_codes == [0]
 
