@@ -66,6 +66,7 @@ def test_the_topic_is_found_as_image_transport_does(
     [
         (1, [5, 6, 7], 0),
         (1, [5, 9, 10, 20], 12),
+        (0, [5, 7], 1),  # the last images of a camera that has ended meanwhile
         (1, [50, 1, 2], 0),  # a publisher that was started again
         (2, [5, 100, 6, 101], 0),  # two that count each for itself
         (1, [None, None], 0),  # a middleware that does not tell

@@ -118,8 +118,9 @@ class CameraInput:
         last, self._sequence = self._sequence, sequence
         if last is None or sequence is None or sequence <= last + 1:
             return 0
-        # Two publishers count each for itself, and rclpy does not tell whose number it is.
-        return sequence - last - 1 if len(self._found()) == 1 else 0
+        # Two publishers count each for itself, and rclpy does not tell whose number it is. None: it
+        # has ended meanwhile, and these are its last images.
+        return sequence - last - 1 if len(self._found()) <= 1 else 0
 
     def _on_incompatible(self, event: Any) -> None:
         """On the intake's thread, which cannot close itself."""
