@@ -18,6 +18,7 @@ import torch
 from jsonargparse import auto_cli
 
 from training.evaluate.blind import shuffled_rows
+from training.evaluate.change import score_change
 from training.evaluate.inverse import score_inverse
 from training.evaluate.novelty import score_novelty
 from training.evaluate.observe import Observed, observe, observe_still, predict
@@ -107,6 +108,7 @@ def _score_still(
     scores: dict[str, float] = {"still_moments": len(moments)}
     if parts.transitions:
         scores |= score_transitions(engine, moments, seed)
+        scores |= score_change(engine, moments, seed)
     if parts.inverse:
         scores |= score_inverse(engine, moments, actions, worlds, seed)
     if parts.questions:

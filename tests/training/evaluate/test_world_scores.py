@@ -14,7 +14,15 @@ import numpy as np
 import pytest
 import torch
 
-from training.evaluate import blind_choices, inverse, novelty, reliability, rollouts, transitions
+from training.evaluate import (
+    blind_choices,
+    change,
+    inverse,
+    novelty,
+    reliability,
+    rollouts,
+    transitions,
+)
 from training.evaluate.choices import answered, by_kind, macro
 from training.evaluate.observe import Observed, observe, observe_still
 from training.evaluate.questions import score_questions
@@ -36,7 +44,7 @@ SEED = TEST_SEEDS[500]
 ACCURACIES = ("transition_accuracy", "transition_macro", "inverse_accuracy", "vqa_macro",
               "rollout_accuracy_1", "rollout_accuracy_2", "rollout_accuracy_3")  # fmt: skip
 """Each has its blind score beside it."""
-ALONE = ("ece", "brier", "uncertainty_auroc", "ood_far_auroc", "ood_near_auroc",
+ALONE = ("ece", "brier", "uncertainty_auroc", "change_auroc", "ood_far_auroc", "ood_near_auroc",
          "ood_far_footage_auroc", "ood_far_nonsense_auroc", "ood_near_verb_auroc",
          "ood_near_shape_auroc", "ood_near_camera_auroc", "candidate_only_excess")  # fmt: skip
 
@@ -142,6 +150,7 @@ def test_without_imagination_there_is_no_score_but_a_blind_one(
     moments = observe_still(engine, worlds, SEED)
     scores = transitions.score_transitions(engine, moments, SEED)
     scores |= rollouts.score_rollouts(engine, moments, SEED)
+    scores |= change.score_change(engine, moments, SEED)
     scores |= inverse.score_inverse(engine, moments, [], worlds, SEED)
     scores |= novelty.score_novelty(engine, moments, SEED)
     for name in (*ACCURACIES, *ALONE):
