@@ -135,7 +135,7 @@ def tabletop_longer() -> Recipe:
         data=DataConfig(first_seed=2000, episodes=2000),
         x_encoder=XEncoderRun(FitConfig(steps=1200, batch_size=128, lr=7e-4, warmup_steps=60)),
         sft=EmbedRun(
-            fit=FitConfig(steps=1000, batch_size=128, lr=8e-4, warmup_steps=40),
+            fit=FitConfig(steps=850, batch_size=128, lr=8e-4, warmup_steps=40),
             mix=SFT_MIX,
         ),
         y_decoder=YDecoderRun(
