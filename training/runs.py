@@ -132,7 +132,7 @@ def tabletop_longer() -> Recipe:
         name="tabletop-longer",
         start="models/tabletop",
         runs=("x_encoder", "sft", "y_decoder"),
-        data=DataConfig(first_seed=2000, episodes=2000),
+        data=DataConfig(first_seed=2000, episodes=1500),
         x_encoder=XEncoderRun(FitConfig(steps=1200, batch_size=128, lr=7e-4, warmup_steps=60)),
         sft=EmbedRun(
             fit=FitConfig(steps=850, batch_size=128, lr=8e-4, warmup_steps=40),
