@@ -87,6 +87,21 @@ def test_lost_images_are_counted(
     assert meter.loss == (lost, len(numbers))
 
 
+@pytest.mark.parametrize(("publishers", "lost"), [(0, 2), (1, 0)])
+def test_the_first_images_of_a_camera_that_comes_later_count(
+    context: Context, monkeypatch: pytest.MonkeyPatch, publishers: int, lost: int
+) -> None:
+    """Of one that was there before us nobody knows what it sent since."""
+    meter = CameraMeter()
+    heard = listen(context, meter=meter)
+    there = offering(*[RELIABLE] * publishers)
+    monkeypatch.setattr(heard, "_found", lambda: there)
+    heard.look()
+    for number in (3, 4):
+        heard._on_image(image(picture(), 1), {"publication_sequence_number": number})
+    assert meter.loss == (lost, 2)
+
+
 def offering(*kinds: ReliabilityPolicy) -> list[Any]:
     return [SimpleNamespace(qos_profile=SimpleNamespace(reliability=kind)) for kind in kinds]
 

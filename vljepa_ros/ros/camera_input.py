@@ -58,6 +58,7 @@ class CameraInput:
         self._take = take
         self._image_bytes = 0
         self._sequence: int | None = None
+        self._were_first = False
         self._losses: deque[tuple[int, int]] = deque([(0, 0)], maxlen=LOSS_WINDOW + 1)
         self.publishers = 0
         self.warning = ""
@@ -74,6 +75,7 @@ class CameraInput:
         """Look at the publishers again, once a second: follow them and judge losses."""
         found, others = self._found(), self._of_other_types()
         self.publishers = len(found)
+        self._were_first = self._were_first or not found
         reliable = qos.follow(self._reliability, found)
         if reliable != self._reliable and self._subscription is not None:
             self._reliable = reliable
@@ -116,6 +118,8 @@ class CameraInput:
     def _lost_before(self, sequence: int | None) -> int:
         """Images sent since the last one that never came, by the publisher's own counting."""
         last, self._sequence = self._sequence, sequence
+        if last is None and self._were_first:
+            last = 0  # what a camera sends while DDS still connects it with us gets lost too
         if last is None or sequence is None or sequence <= last + 1:
             return 0
         # Two publishers count each for itself, and rclpy does not tell whose number it is. None: it
