@@ -49,7 +49,7 @@ class DataConfig:
 @dataclass(frozen=True)
 class XEncoderRun:
     fit: FitConfig = field(
-        default_factory=lambda: FitConfig(steps=1000, batch_size=128, lr=1e-3, warmup_steps=150)
+        default_factory=lambda: FitConfig(steps=2200, batch_size=128, lr=1e-3, warmup_steps=150)
     )
 
 
