@@ -55,7 +55,7 @@ class PredictorConfig:
     next_tokens: bool = False
     """Also predict the visual tokens of the scene after an action (docs/decisions/0051)."""
     next_scene: bool = False
-    """With `next_tokens`: in the same pass, also predict what the scene query would answer then."""
+    """With `next_tokens`: the same pass also learns the caption of the scene after the action."""
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from vljepa_ros.model.vljepa import VLJepa
 CORPUS = ("push the red cube left", "open the drawer", "what is on the table?")
 
 
-def an_engine(folder: Path, **changes: bool) -> Engine:
+def an_engine(folder: Path) -> Engine:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     config = presets.tiny()
-    predictor = dataclasses.replace(config.predictor, next_tokens=True, **changes)
+    predictor = dataclasses.replace(config.predictor, next_tokens=True)
     model = VLJepa(dataclasses.replace(config, predictor=predictor))
     assert model.predictor.next_projection is not None
     torch.nn.init.normal_(model.predictor.next_projection.weight, std=0.3)
@@ -41,17 +41,11 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 @pytest.fixture(scope="session")
-def scene_engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """One that predicts the scene query's answer as well."""
-    return an_engine(tmp_path_factory.mktemp("scene_dreamer"), next_scene=True)
-
-
-@pytest.fixture(scope="session")
 def tokens(engine: Engine) -> Tokens:
     return a_clip(engine)
 
 
 @pytest.fixture(scope="session")
-def clips(scene_engine: Engine) -> tuple[Tokens, Tokens]:
+def clips(engine: Engine) -> tuple[Tokens, Tokens]:
     """Of two scenes."""
-    return a_clip(scene_engine), a_clip(scene_engine, seed=1)
+    return a_clip(engine), a_clip(engine, seed=1)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,16 +33,23 @@ def test_change_compares_both_scenes_under_the_scene_query(engine: Engine, token
         assert transition.change == pytest.approx(1 - float(before_E @ after_E), abs=1e-4)
 
 
-def test_a_model_that_predicts_the_scene_query_is_not_asked_again(
-    scene_engine: Engine, clips: tuple[Tokens, Tokens]
+def test_the_scene_before_is_asked_once_and_never_that_of_another_state(
+    engine: Engine, clips: tuple[Tokens, Tokens], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world, scene = WorldModel(scene_engine), scene_engine.config.scene_query
-    for clip in (clips[0], clips[0], clips[1]):  # a state known by now, then another
-        before_E = scene_engine.predict(clip, [scene])[0]
-        scenes = scene_engine.imagine(clip, ACTIONS).scenes
-        assert scenes is not None
-        for transition, scene_E in zip(world.transitions(clip, ACTIONS), scenes, strict=True):
-            assert transition.change == pytest.approx(1 - float(before_E @ scene_E), abs=1e-4)
+    asked: list[int] = []
+    predict = engine.predict
+
+    def counting(tokens: Tokens, queries: list[str]) -> Any:
+        asked.append(len(queries))
+        return predict(tokens, queries)
+
+    fresh = [WorldModel(engine).transitions(clip, ACTIONS) for clip in clips]
+    monkeypatch.setattr(engine, "predict", counting)
+    world = WorldModel(engine)
+    for clip, wanted in ((clips[0], fresh[0]), (clips[0], fresh[0]), (clips[1], fresh[1])):
+        found = world.transitions(clip, ACTIONS)
+        assert [t.change for t in found] == pytest.approx([t.change for t in wanted], abs=1e-5)
+    assert asked == [3, 1, 3, 3, 1]
 
 
 def test_without_a_goal_or_captions_none_are_made_up(engine: Engine, tokens: Tokens) -> None:

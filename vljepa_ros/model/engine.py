@@ -237,7 +237,6 @@ class Engine:
             return Imagined(
                 _to_numpy(found.embedding_BE),
                 predictor.still(found.next_BND),
-                None if found.scene_BE is None else _to_numpy(found.scene_BE),
                 _to_numpy(uncertainty_B),
                 _to_numpy(novelty_B),
             )

@@ -17,8 +17,6 @@ class Imagined:
     """(n, E), unit L2 norm: the sentence that says what will have happened."""
     tokens: Tensor
     """(n, T', N, D), opaque: the scene after it as a clip in which nothing moves."""
-    scenes: npt.NDArray[np.float32] | None
-    """(n, E), unit L2 norm: what the scene query would answer after it; None if not predicted."""
     uncertainty: npt.NDArray[np.float32]
     """(n,), 0..1: how probably the prediction is wrong."""
     novelty: npt.NDArray[np.float32]

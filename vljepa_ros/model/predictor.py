@@ -57,7 +57,7 @@ class Imagination(NamedTuple):
     pooled_BD: Tensor
     """What the embedding was projected from: how sure the prediction is can be read from it."""
     scene_BE: Tensor | None
-    """What the scene query would answer then: float32, unit norm; None without `next_scene`."""
+    """The caption of the scene after it: float32, unit norm; None without `next_scene`."""
 
 
 class Predictor(nn.Module):

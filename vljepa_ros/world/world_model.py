@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_ros.model.engine import Engine, Tokens
-from vljepa_ros.model.imagined import Imagined
 from vljepa_ros.types import EmbeddingE, LabelScore
 from vljepa_ros.world.rollout import Rollout
 
@@ -74,7 +73,7 @@ class WorldModel:
             imagined.embeddings,
             texts,
             nearness,
-            self._changes(tokens_BTND, imagined),
+            self._changes(tokens_BTND, imagined.tokens),
             imagined.uncertainty,
             imagined.out_of_distribution,
             strict=True,
@@ -84,11 +83,9 @@ class WorldModel:
             for embedding_E, text, near, change, doubt, strange in rows
         ]
 
-    def _changes(self, before_BTND: Tokens, imagined: Imagined) -> npt.NDArray[np.float32]:
-        after_BE = imagined.scenes
-        if after_BE is None:
-            queries = [self._engine.config.scene_query] * len(imagined.tokens)
-            after_BE = self._engine.predict(imagined.tokens, queries)
+    def _changes(self, before_BTND: Tokens, after_BTND: Tokens) -> npt.NDArray[np.float32]:
+        queries = [self._engine.config.scene_query] * len(after_BTND)
+        after_BE = self._engine.predict(after_BTND, queries)
         changes: npt.NDArray[np.float32] = 1.0 - after_BE @ self._scene_of(before_BTND)
         return np.clip(changes, 0.0, 2.0)
 
