@@ -41,7 +41,8 @@ class DataConfig:
     first_seed: int = 0
     episodes: int = 2000
     aside_every: int = 8
-    """Every n-th episode is kept from the predictor: for validation and for the Y-decoder."""
+    """Every n-th episode is kept from X-encoder and predictor: to validate, for the Y-decoder and
+    for the reliability."""
     render_workers: int = 2
     tokenizer_sentences: int = 60_000
 

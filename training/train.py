@@ -98,7 +98,10 @@ class Chain:
 
     def _x_encoder(self) -> Stage:
         config = self.recipe.x_encoder.fit
-        return XEncoderStage(self.model, self._frames(), config.batch_size, config.seed)
+        frames = self._frames()
+        # What is kept aside must be new to every part: it tells how sure the model may be.
+        seen, _ = frames.split(self.recipe.data.aside_every)
+        return XEncoderStage(self.model, frames, seen, config.batch_size, config.seed)
 
     def _y_encoder(self) -> Stage:
         config = self.recipe.y_encoder.fit

@@ -9,12 +9,14 @@ Shapes: B tubelets, N tokens, D token width, S cells of a patch, C classes, G ce
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from training.tabletop.cache import POSE_FIELDS, FrameCache, TubeletBatches
+from training.tabletop.cache import POSE_FIELDS, CachedEpisode, FrameCache, TubeletBatches
 from vljepa_ros.model.preprocessing import normalise
 from vljepa_ros.model.vljepa import VLJepa
 
@@ -61,12 +63,19 @@ def to_patches(map_BGG: Tensor, patches_per_side: int) -> Tensor:
 class XEncoderStage:
     """Trains `model.x_encoder` on single tubelets of the cached streams."""
 
-    def __init__(self, model: VLJepa, cache: FrameCache, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        model: VLJepa,
+        cache: FrameCache,
+        episodes: Sequence[CachedEpisode],
+        batch_size: int,
+        seed: int,
+    ) -> None:
         config = model.config.x_encoder
         self._side = config.crop_px // config.patch_px
         heads = DenseHeads(config.width, (cache.grid // self._side) ** 2)
         self._module = nn.ModuleDict({"x_encoder": model.x_encoder, "heads": heads})
-        self._batches = TubeletBatches(cache, batch_size, seed)
+        self._batches = TubeletBatches(cache, episodes, batch_size, seed)
 
     def module(self) -> nn.Module:
         return self._module

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -97,7 +97,7 @@ class FrameCache:
         ]
 
     def split(self, aside_every: int) -> tuple[list[CachedEpisode], list[CachedEpisode]]:
-        """Episodes for the predictor, and every n-th seed kept aside, however many there are."""
+        """Episodes to see and predict, and every n-th seed kept aside, however many there are."""
         aside = [e for e in self.episodes if e.seed % aside_every == 0]
         return [e for e in self.episodes if e.seed % aside_every != 0], aside
 
@@ -105,17 +105,19 @@ class FrameCache:
 class TubeletBatches(Dataset[dict[str, Tensor]]):
     """Random pairs of neighbouring frames with the dense labels of the newer one."""
 
-    def __init__(self, cache: FrameCache, batch_size: int, seed: int) -> None:
-        self._cache = cache
+    def __init__(
+        self, cache: FrameCache, episodes: Sequence[CachedEpisode], batch_size: int, seed: int
+    ) -> None:
+        self._cache, self._episodes = cache, episodes
         self._batch_size = batch_size
         self._seed = seed
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self._seed, step])
-        picks = rng.integers(len(self._cache.episodes), size=self._batch_size)
+        picks = rng.integers(len(self._episodes), size=self._batch_size)
         rows: dict[str, list[npt.NDArray[np.generic]]] = {}
         for pick in picks:
-            episode = self._cache.episodes[pick]
+            episode = self._episodes[pick]
             arrays = self._cache.shards[episode.shard].arrays
             newer = episode.start + int(rng.integers(1, episode.count))
             rows.setdefault("pixels_BTCHW", []).append(arrays["frames"][newer - 1 : newer + 1])
