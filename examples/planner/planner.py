@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -24,10 +25,14 @@ from vljepa_ros.msg import ActionSequence, CandidateAction, SemanticEvent, Seman
 from vljepa_ros.srv import EncodeText, QueryTransitions
 
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-FIRST, LAST = 10, 3
+FIRST, LAST = 6, 2
 """How many skills are tried as the first and as the last of three."""
-STEP_COST = 0.02
+STEP_COST = 0.015
 """Of similarity to the goal: so much nearer must the end of a longer way be."""
+DOUBT_COST = 0.05
+"""The same for a way that is predicted wrongly for sure."""
+TRIED_COST = 0.06
+"""The same for each time that its first action was done already: doing it again rarely helps."""
 SAME = 0.9
 """Two sentences with at least this cosine say the same."""
 STILL_S = 2.0
@@ -112,11 +117,14 @@ class Planner:
             PlannerError: a node is missing, fails, or is too slow.
         """
         useless: set[str] = set()
+        tried: Counter[str] = Counter()
         self._moved_ns = self._now_ns()
         for _ in range(steps):
             self._wait_until_still()
-            plan, similarity = self.search(goal, [s for s in self._skills if s not in useless])
+            skills = [s for s in self._skills if s not in useless]
+            plan, similarity = self.search(goal, skills, tried)
             refused = self._do(plan[0])
+            tried[plan[0]] += 1
             # What the robot refused it will refuse again, until the scene is another one.
             useless = useless | {plan[0]} if refused else set()
             seen = () if refused else self._seen()
@@ -127,7 +135,9 @@ class Planner:
 
     # --- imagining ------------------------------------------------------------------------------
 
-    def search(self, goal: str, skills: Sequence[str]) -> tuple[Plan, float]:
+    def search(
+        self, goal: str, skills: Sequence[str], tried: Mapping[str, int]
+    ) -> tuple[Plan, float]:
         """The most promising sequence of up to three skills, and how near to the goal it ends.
 
         What is half-way to a goal need not resemble it. What does, even where it would fail now, is
@@ -140,8 +150,14 @@ class Planner:
         plans: list[Plan] = [(skill,) for skill in skills]
         plans += [(one, end) for one in skills for end in last]
         plans += [(one, two, end) for one in first for two in skills for end in last]
-        ranked = self.roll_out(goal, plans)
-        return max(ranked, key=lambda found: found[1] - STEP_COST * len(found[0]))
+
+        def promise(found: tuple[Plan, float, float]) -> float:
+            plan, near, doubt = found
+            cost = STEP_COST * len(plan) + TRIED_COST * tried.get(plan[0], 0)
+            return near - cost - DOUBT_COST * doubt
+
+        plan, near, _ = max(self.roll_out(goal, plans), key=promise)
+        return plan, near
 
     def imagine(self, goal: str, skills: Sequence[str]) -> dict[str, Any]:
         """What each skill alone would lead to now: TransitionPrediction by skill."""
@@ -151,8 +167,8 @@ class Planner:
         answer = self._ask(self._transitions, request)
         return dict(zip(skills, answer.predictions, strict=True))
 
-    def roll_out(self, goal: str, plans: Sequence[Plan]) -> list[tuple[Plan, float]]:
-        """Every plan with the similarity of its end to the goal, best first."""
+    def roll_out(self, goal: str, plans: Sequence[Plan]) -> list[tuple[Plan, float, float]]:
+        """Every plan, how near its end is to the goal, and how probably a step goes otherwise."""
         sequences = [
             ActionSequence(id=str(at), actions=_actions(plan)) for at, plan in enumerate(plans)
         ]
@@ -161,8 +177,8 @@ class Planner:
         goal_handle = self._result(self._rollout.send_goal_async(request))
         result = self._result(goal_handle.get_result_async()).result
         _check(result.status)
-        found = zip(result.ranked, result.goal_similarity, strict=True)
-        return [(plans[int(sequence.id)], float(near)) for sequence, near in found]
+        found = zip(result.ranked, result.goal_similarity, result.uncertainty, strict=True)
+        return [(plans[int(s.id)], float(near), float(doubt)) for s, near, doubt in found]
 
     # --- acting and looking ---------------------------------------------------------------------
 
