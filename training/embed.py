@@ -76,22 +76,21 @@ class EmbedStage:
         tokens_BTND = F.dropout(clean_BTND, self._token_dropout, self._module.training)
         ids_BL, mask_BL = batch["query_ids_BL"], batch["query_mask_BL"]
         predictor = self._model.predictor
-        rows = len(tokens_BTND)
-        if "after_RND" not in batch and "scene_row_S" not in batch:
+        if not {"after_RND", "scene_row_S"} & batch.keys():
             return predictor(tokens_BTND, ids_BL, mask_BL), None
+        rows = len(tokens_BTND)
         first = predictor.imagine(tokens_BTND, ids_BL[:rows], mask_BL[:rows])
-        found, scenes = [first.embedding_BE], []
-        if "scene_row_S" in batch and first.scene_BE is not None:
-            scenes = [first.scene_BE[batch["scene_row_S"]]]
-        if "after_RND" not in batch:
-            return torch.cat([*found, *scenes]), None
-        rollouts = len(batch["after_RND"])
-        # The change is learnt from dropped tokens, but it is a change of the clean ones.
-        dropped_BND = clean_BTND[:, -1] - tokens_BTND[:, -1]
-        next_RND = (first.next_BND + dropped_BND)[:rollouts]
-        then = slice(rows, rows + rollouts)
-        found.append(predictor(predictor.still(next_RND), ids_BL[then], mask_BL[then]))
-        return torch.cat([*found, *scenes]), next_RND
+        found, next_RND = [first.embedding_BE], None
+        if "after_RND" in batch:
+            rollouts = len(batch["after_RND"])
+            # The change is learnt from dropped tokens, but it is a change of the clean ones.
+            dropped_BND = clean_BTND[:, -1] - tokens_BTND[:, -1]
+            next_RND = (first.next_BND + dropped_BND)[:rollouts]
+            then = slice(rows, rows + rollouts)
+            found.append(predictor(predictor.still(next_RND), ids_BL[then], mask_BL[then]))
+        if first.scene_BE is not None and "scene_row_S" in batch:
+            found.append(first.scene_BE[batch["scene_row_S"]])
+        return torch.cat(found), next_RND
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         train_text = self._y_lr_share > 0

@@ -45,8 +45,7 @@ class GroundingHeads(nn.Module):
         self, middle_BNW: Tensor, last_BNW: Tensor, batch: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, float]]:
         """Loss of both read-outs, of layers' outputs at all positions, visual ones first."""
-        named, metrics = self._named_loss(middle_BNW[:, self._visual], batch["named_BMGG"])
-        loss = NAMED_WEIGHT * named
+        loss, metrics = self._named_loss(middle_BNW[:, self._visual], batch["named_BMGG"])
         for name, head in self.after.items():
             truth_BNS = to_patches(batch[f"{name}_after_BGG"], self._side).long()
             known_B = (truth_BNS != UNKNOWN).flatten(1).all(dim=1)
@@ -63,10 +62,9 @@ class GroundingHeads(nn.Module):
         self, middle_BNW: Tensor, named_BMGG: Tensor
     ) -> tuple[Tensor, dict[str, float]]:
         known_B = (named_BMGG != UNKNOWN).flatten(1).all(dim=1)
-        logits_BNSM = self.named(middle_BNW).unflatten(-1, (-1, MOST_NAMED))
         if not known_B.any():
-            return logits_BNSM.sum() * 0, {}
-        logits_BNSM = logits_BNSM[known_B].float()
+            return middle_BNW.new_zeros(()), {}
+        logits_BNSM = self.named(middle_BNW[known_B]).unflatten(-1, (-1, MOST_NAMED)).float()
         truth_BNSM = torch.stack(
             [to_patches(mask_BGG, self._side) for mask_BGG in named_BMGG[known_B].unbind(1)], -1
         ).float()
@@ -74,7 +72,7 @@ class GroundingHeads(nn.Module):
         loss = F.binary_cross_entropy_with_logits(logits_BNSM, truth_BNSM, pos_weight=weight)
         seen, true = logits_BNSM.detach() > 0, truth_BNSM > 0
         overlap = (seen & true).sum() / (seen | true).sum().clamp(min=1)
-        return loss, {"named_overlap": float(overlap)}
+        return NAMED_WEIGHT * loss, {"named_overlap": float(overlap)}
 
 
 class HiddenStates:

@@ -75,12 +75,16 @@ def windows(chain: train.Chain) -> Windows:
     return chain._windows("cpu")[0]
 
 
+def sft_batches(chain: train.Chain, windows: Windows, rollout: float) -> WindowBatches:
+    mix = dataclasses.replace(SFT_MIX, rollout=rollout)
+    return WindowBatches(windows, chain.tokenizer, chain.recipe.model, mix, 16, seed=0)
+
+
 @pytest.mark.slow
 def test_rollouts_come_first_and_their_second_questions_last(
     chain: train.Chain, windows: Windows
 ) -> None:
-    mix = dataclasses.replace(SFT_MIX, rollout=0.25)
-    batches = WindowBatches(windows, chain.tokenizer, chain.recipe.model, mix, 16, seed=0)
+    batches = sft_batches(chain, windows, rollout=0.25)
     rows, batch = batches.rows(3), batches[3]
     assert [row.step is not None for row in rows] == [True] * 4 + [False] * 12
     assert len(batch["after_RND"]) == 4 and len(batch["tokens_BTND"]) == 16
@@ -108,8 +112,7 @@ def test_a_step_is_what_the_world_makes_of_its_action(windows: Windows) -> None:
 def test_scenes_after_an_action_are_those_that_the_world_makes(
     chain: train.Chain, windows: Windows
 ) -> None:
-    mix = dataclasses.replace(SFT_MIX, rollout=1.0)
-    batches = WindowBatches(windows, chain.tokenizer, chain.recipe.model, mix, 16, seed=0)
+    batches = sft_batches(chain, windows, rollout=1.0)
     rows, batch = batches.rows(0), batches[0]
     asked = [(at, row) for at, row in enumerate(rows) if row.scene is not None]
     assert asked and batch["scene_row_S"].tolist() == [at for at, _ in asked]

@@ -46,9 +46,10 @@ class Row:
 
     tokens_TND: Tokens
     asked: Sample
+    stream: int
+    """Seed of the stream that the clip is from."""
     labels_LGG: LabelsLGG | None = None
     """What lies where; None where the clip is of two states."""
-    stream: int = -1
     step: Step | None = None
     then: Sample | None = None
     scene: Sample | None = None
@@ -94,13 +95,15 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
             if asked is None:
                 return None
             scene = self._scene_after(asked, rng)
-            return Row(before.tokens_TND, asked, before.labels_LGG, before.stream, scene=scene)
+            return Row(before.tokens_TND, asked, before.stream, before.labels_LGG, scene=scene)
         if task in ("inverse", "rollout"):
             step = self._windows.draw_step(rng)
             return self._rollout(step, rng) if task == "rollout" else self._inverse(step, rng)
         window = self._windows.draw(task, rng)
         asked = sample(task, window.truth, self._config, rng)
-        return None if asked is None else Row(window.tokens_TND, asked, window.labels_LGG)
+        if asked is None:
+            return None
+        return Row(window.tokens_TND, asked, window.stream, window.labels_LGG)
 
     def _rollout(self, step: Step, rng: np.random.Generator) -> Row | None:
         asked = transition_sample(step.before.state, rng, step.action)
@@ -108,7 +111,7 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
         if asked is None or then is None:
             return None
         before, scene = step.before, self._scene_after(asked, rng)
-        return Row(before.tokens_TND, asked, before.labels_LGG, before.stream, step, then, scene)
+        return Row(before.tokens_TND, asked, before.stream, before.labels_LGG, step, then, scene)
 
     def _scene_after(self, asked: Sample, rng: np.random.Generator) -> Sample | None:
         wanted = self._mix.scene_after and self._config.predictor.next_scene
@@ -118,7 +121,7 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
 
     def _inverse(self, step: Step, rng: np.random.Generator) -> Row | None:
         asked = inverse_sample(step.before.state, step.action, self._config, rng)
-        return None if asked is None else Row(_joined(step), asked)
+        return None if asked is None else Row(_joined(step), asked, step.before.stream)
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         """Tokens (B, T, N, D) and, for the R rollouts that come first, those after, (R, N, D).
@@ -145,7 +148,7 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
         """Where the things that the queries name lie, and what lies where after the actions.
 
         `named_BMGG` is 0, 1 or UNKNOWN, and each of `colour_after_BGG` and `shape_after_BGG` a
-        label or UNKNOWN; rows as for the texts.
+        label or UNKNOWN. B + R rows: the clips, then the scenes that rollouts imagine.
         """
         scenes = [(row.asked, row.labels_LGG, row.stream) for row in rows]
         scenes += [

@@ -29,6 +29,8 @@ class Window:
     tokens_TND: Tokens
     truth: WindowTruth
     labels_LGG: LabelsLGG
+    stream: int
+    """Seed of the stream it is from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +84,7 @@ class Windows:
                 self._clip(cached, last),
                 self._truth(cached, last),
                 self._labels[cached.seed][last - 1],
+                cached.seed,
             )
             if _suits(window.truth, task, rng):
                 return window
