@@ -154,7 +154,7 @@ class SelectiveConfig:
         live=True,
     )
     trust: float = setting(
-        0.3,
+        0.4,
         "Words decide while the captions of the last 10 s had at least this probability when they "
         "were decoded; below it, as on scenes the model does not know, the distance does [0..1]",
         low=0.0,
