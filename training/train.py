@@ -193,9 +193,8 @@ def main(arguments: list[str] | None = None) -> None:
 def _grows_from(model: ModelConfig, older: ModelConfig) -> bool:
     """Whether `model` has every part of `older`, and at most imagined scenes besides."""
     old, new = older.predictor, model.predictor
-    predictor = replace(old, next_tokens=new.next_tokens, next_scene=new.next_scene)
-    more = old.next_tokens <= new.next_tokens and old.next_scene <= new.next_scene
-    return more and replace(older, predictor=predictor) == model
+    predictor = replace(old, next_tokens=new.next_tokens)
+    return old.next_tokens <= new.next_tokens and replace(older, predictor=predictor) == model
 
 
 def override(recipe: Recipe, changes: dict[str, object]) -> Recipe:

@@ -54,8 +54,6 @@ class PredictorConfig:
     """Add a learned vector for each place and time to the projected visual tokens (paper: off)."""
     next_tokens: bool = False
     """Also predict the visual tokens of the scene after an action (docs/decisions/0051)."""
-    next_scene: bool = False
-    """With `next_tokens`: the same pass also learns the caption of the scene after the action."""
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,6 @@ class Imagination(NamedTuple):
     """The last tubelet's tokens after the action."""
     pooled_BD: Tensor
     """What the embedding was projected from: how sure the prediction is can be read from it."""
-    scene_BE: Tensor | None
-    """The caption of the scene after it: float32, unit norm; None without `next_scene`."""
 
 
 class Predictor(nn.Module):
@@ -92,9 +90,6 @@ class Predictor(nn.Module):
             # From zero: before it has learnt better, nothing changes.
             nn.init.zeros_(self.next_projection.weight)
             nn.init.zeros_(self.next_projection.bias)
-        self.scene_projection: nn.Linear | None = None
-        if config.next_scene:
-            self.scene_projection = nn.Linear(config.width, embedding_width)
 
     def visual_inputs(self, tokens_BTND: Tensor) -> Tensor:
         """X-encoder tokens (B, T', N, D) as the layers' input (B, N', width).
@@ -151,11 +146,8 @@ class Predictor(nn.Module):
         visual_BND, query_BLD = self.hidden(tokens_BTND, action_ids_BL, action_mask_BL)
         pooled_BD = self._pooled(visual_BND, query_BLD, action_mask_BL)
         change_BND = self.next_projection(visual_BND[:, -self.places :])
-        scene_BE = None
-        if self.scene_projection is not None:
-            scene_BE = normalize(self.scene_projection(pooled_BD).float(), dim=-1)
         next_BND = tokens_BTND[:, -1] + change_BND
-        return Imagination(self._embedding(pooled_BD), next_BND, pooled_BD, scene_BE)
+        return Imagination(self._embedding(pooled_BD), next_BND, pooled_BD)
 
     def still(self, tokens_BND: Tensor) -> Tensor:
         """One tubelet's tokens as a clip (B, T', N, D) in which nothing moves."""

@@ -14,7 +14,7 @@ from vljepa_ros.config import (
 def tabletop() -> ModelConfig:
     """The small default, trained on the simulated tabletop: the config classes' own defaults, and
     the scene after an action, which not every checkpoint predicts."""
-    return ModelConfig(predictor=PredictorConfig(next_tokens=True, next_scene=True))
+    return ModelConfig(predictor=PredictorConfig(next_tokens=True))
 
 
 def tiny() -> ModelConfig:
