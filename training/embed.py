@@ -66,31 +66,24 @@ class EmbedStage:
         return self._batches
 
     def predict(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Embeddings (B + R + S, E), and the tokens (R, N, D) after the R rollouts, if any.
+        """Embeddings (B + R, E), and the tokens (R, N, D) after the R rollouts, if any.
 
         After those of the B clips come the answers to what is asked of the scenes that the first R
-        rows imagined, so a rollout's second step teaches its first; then the S scenes after an
-        action as the same pass predicts them.
+        rows imagined, so a rollout's second step teaches its first.
         """
         clean_BTND = batch["tokens_BTND"].float()
         tokens_BTND = F.dropout(clean_BTND, self._token_dropout, self._module.training)
         ids_BL, mask_BL = batch["query_ids_BL"], batch["query_mask_BL"]
         predictor = self._model.predictor
-        if not {"after_RND", "scene_row_S"} & batch.keys():
+        if "after_RND" not in batch:
             return predictor(tokens_BTND, ids_BL, mask_BL), None
-        rows = len(tokens_BTND)
+        rows, rollouts = len(tokens_BTND), len(batch["after_RND"])
         first = predictor.imagine(tokens_BTND, ids_BL[:rows], mask_BL[:rows])
-        found, next_RND = [first.embedding_BE], None
-        if "after_RND" in batch:
-            rollouts = len(batch["after_RND"])
-            # The change is learnt from dropped tokens, but it is a change of the clean ones.
-            dropped_BND = clean_BTND[:, -1] - tokens_BTND[:, -1]
-            next_RND = (first.next_BND + dropped_BND)[:rollouts]
-            then = slice(rows, rows + rollouts)
-            found.append(predictor(predictor.still(next_RND), ids_BL[then], mask_BL[then]))
-        if first.scene_BE is not None and "scene_row_S" in batch:
-            found.append(first.scene_BE[batch["scene_row_S"]])
-        return torch.cat(found), next_RND
+        # The change is learnt from dropped tokens, but it is a change of the clean ones.
+        dropped_BND = clean_BTND[:, -1] - tokens_BTND[:, -1]
+        next_RND = (first.next_BND + dropped_BND)[:rollouts]
+        then_BE = predictor(predictor.still(next_RND), ids_BL[rows:], mask_BL[rows:])
+        return torch.cat([first.embedding_BE, then_BE]), next_RND
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         train_text = self._y_lr_share > 0
@@ -98,7 +91,7 @@ class EmbedStage:
         with HiddenStates(self._model.predictor) as hidden:
             predicted_BE, next_RND = self.predict(batch)
         loss, metrics = embedding_loss(self._temperature, predicted_BE, text_UE, batch)
-        ground_loss, ground_metrics = self._heads.loss(hidden.middle_BNW, hidden.last_BNW, batch)
+        ground_loss, ground_metrics = self._heads.loss(hidden.middle_BNW, hidden.late_BNW, batch)
         loss, metrics = loss + ground_loss, metrics | ground_metrics
         if next_RND is not None:
             token_loss, token_metrics = next_token_loss(next_RND, batch)

@@ -29,7 +29,6 @@ SFT_MIX = TaskMix(
     transition=0.2,
     inverse=0.09,
     rollout=0.2,
-    scene_after=True,
 )
 
 
@@ -194,7 +193,6 @@ def _tiny_model() -> ModelConfig:
             kv_heads=2,
             mlp_width=64,
             next_tokens=True,
-            next_scene=True,
         ),
         y_encoder=YEncoderConfig(
             width=32, layers=1, heads=2, kv_heads=2, head_width=16, mlp_width=64

@@ -1,8 +1,9 @@
 """Run `x_encoder`: the X-encoder learns to see from dense labels that the simulator gives.
 
 Each visual token must say, for every cell of its patch, which colour and shape lie there, whether
-they move and whether they are held; the tokens together say where the gripper is and how far the
-drawer stands open (docs/decisions: why dense labels and not masked prediction).
+that stands or lies (on the table or on another thing), moves and is held; the tokens together say
+where the gripper is and how far the drawer stands open (docs/decisions: why dense labels and not
+masked prediction).
 
 Shapes: B tubelets, N tokens, D token width, S cells of a patch, C classes, G cells of a side.
 """
@@ -21,8 +22,8 @@ from vljepa_ros.model.preprocessing import normalise
 from vljepa_ros.model.vljepa import VLJepa
 
 BACKGROUND_WEIGHT = 0.2
-MAP_CLASSES = {"colour": 9, "shape": 5, "moving": 2, "held": 2}
-MAP_WEIGHTS = {"colour": 1.0, "shape": 3.0, "moving": 1.0, "held": 1.0}
+MAP_CLASSES = {"colour": 9, "shape": 5, "stance": 5, "moving": 2, "held": 2}
+MAP_WEIGHTS = {"colour": 1.0, "shape": 3.0, "stance": 3.0, "moving": 1.0, "held": 1.0}
 """Shapes come last: after a model's first 1,000 steps .999 of the colours were right, but .85 of
 the shapes."""
 POSE_WEIGHT = 5.0

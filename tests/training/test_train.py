@@ -16,8 +16,6 @@ from training.runs import SFT_MIX, Recipe, tabletop_tiny
 from training.tabletop.actions import next_state
 from training.tabletop.batches import WindowBatches
 from training.tabletop.cached_windows import Windows
-from training.tabletop.language import canonical
-from training.tabletop.meaning import scene_meaning
 from training.tabletop.tasks import TaskMix
 from vljepa_ros.config import ConfigError
 from vljepa_ros.model import checkpoint
@@ -88,10 +86,9 @@ def test_rollouts_come_first_and_their_second_questions_last(
     rows, batch = batches.rows(3), batches[3]
     assert [row.step is not None for row in rows] == [True] * 4 + [False] * 12
     assert len(batch["after_RND"]) == 4 and len(batch["tokens_BTND"]) == 16
-    scenes = [row.scene.key for row in rows if row.scene is not None]
-    assert len(batch["query_ids_BL"]) == len(batch["key_B"]) == 20 + len(scenes)
+    assert len(batch["query_ids_BL"]) == len(batch["key_B"]) == 20
     thens = [row.then.key for row in rows[:4] if row.then is not None]
-    assert batch["key_B"][16:].tolist() == [*thens, *scenes]
+    assert batch["key_B"][16:].tolist() == thens
     again = batches[3]
     assert all(torch.equal(value, again[name]) for name, value in batch.items())
 
@@ -113,14 +110,9 @@ def test_scenes_after_an_action_are_those_that_the_world_makes(
     chain: train.Chain, windows: Windows
 ) -> None:
     batches = sft_batches(chain, windows, rollout=1.0)
-    rows, batch = batches.rows(0), batches[0]
-    asked = [(at, row) for at, row in enumerate(rows) if row.scene is not None]
-    assert asked and batch["scene_row_S"].tolist() == [at for at, _ in asked]
-    for _, row in asked:
-        assert row.step is not None and row.scene is not None and row.asked.after is not None
-        meaning = scene_meaning(row.step.after.state)
-        assert meaning is not None and row.scene.canonical == canonical(meaning)
-        # And the labels of the scene thought of are those of the frame that came.
+    for row in batches.rows(0):
+        assert row.step is not None and row.asked.after is not None
+        # The labels of the scene thought of are those of the frame that came.
         thought = windows.labels_of(row.asked.after, row.stream)
         assert np.mean(thought != row.step.after_labels_LGG) < 0.01
 
@@ -132,7 +124,6 @@ def test_a_second_question_teaches_the_first_step(chain: train.Chain, windows: W
     heads = GroundingHeads(model.predictor, windows.grid)
     stage = EmbedStage(model, Temperature(), batches, 0.0, 0.0, [], heads)
     stage.module().eval()
-    assert "scene_row_S" not in batches[0]
     predicted_BE, next_RND = stage.predict(batches[0])
     assert next_RND is not None and len(predicted_BE) == 8
     head = model.predictor.next_projection

@@ -11,19 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from training.tabletop import language
 from training.tabletop.cached_windows import Step, Tokens, Windows
-from training.tabletop.grounding import LABELS, MOST_NAMED, LabelsLGG, named_masks
+from training.tabletop.grounding import LABELS, MOST_NAMED, LabelsLGG, named_masks, order
 from training.tabletop.tasks import (
-    EDITS,
     Sample,
     TaskMix,
     inverse_sample,
-    next_scene_sample,
     sample,
     sample_after,
     transition_sample,
@@ -52,8 +51,6 @@ class Row:
     """What lies where; None where the clip is of two states."""
     step: Step | None = None
     then: Sample | None = None
-    scene: Sample | None = None
-    """The caption of the scene after the action asked about."""
 
 
 class WindowBatches(Dataset[dict[str, Tensor]]):
@@ -94,8 +91,7 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
             asked = transition_sample(before.state, rng)
             if asked is None:
                 return None
-            scene = self._scene_after(asked, rng)
-            return Row(before.tokens_TND, asked, before.stream, before.labels_LGG, scene=scene)
+            return Row(before.tokens_TND, asked, before.stream, before.labels_LGG)
         if task in ("inverse", "rollout"):
             step = self._windows.draw_step(rng)
             return self._rollout(step, rng) if task == "rollout" else self._inverse(step, rng)
@@ -110,14 +106,8 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
         then = sample_after(step.after, self._config, rng)
         if asked is None or then is None:
             return None
-        before, scene = step.before, self._scene_after(asked, rng)
-        return Row(before.tokens_TND, asked, before.stream, before.labels_LGG, step, then, scene)
-
-    def _scene_after(self, asked: Sample, rng: np.random.Generator) -> Sample | None:
-        wanted = self._mix.scene_after and self._config.predictor.next_scene
-        if asked.after is None or not wanted:
-            return None
-        return next_scene_sample(asked.after, self._config, rng)
+        before = step.before
+        return Row(before.tokens_TND, asked, before.stream, before.labels_LGG, step, then)
 
     def _inverse(self, step: Step, rng: np.random.Generator) -> Row | None:
         asked = inverse_sample(step.before.state, step.action, self._config, rng)
@@ -126,17 +116,13 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         """Tokens (B, T, N, D) and, for the R rollouts that come first, those after, (R, N, D).
 
-        Texts have B + R + S rows: what is asked of the imagined scenes comes after what is asked
-        of the clips; then come S captions of scenes after an action, `scene_row_S` their clips.
+        Texts have B + R rows: what is asked of the imagined scenes comes after what is asked of
+        the clips.
         """
         rows = self.rows(step)
         steps = [row.step for row in rows if row.step is not None]
         asked = [row.asked for row in rows] + [row.then for row in rows if row.then is not None]
-        asked += [row.scene for row in rows if row.scene is not None]
         batch = {"tokens_BTND": torch.from_numpy(np.stack([row.tokens_TND for row in rows]))}
-        scene_rows = [at for at, row in enumerate(rows) if row.scene is not None]
-        if scene_rows:
-            batch["scene_row_S"] = torch.tensor(scene_rows)
         if steps:
             batch["after_RND"] = torch.from_numpy(np.stack([s.after_ND for s in steps]))
         batch |= text_tensors(self._tokenizer, "query", [s.query for s in asked])
@@ -145,10 +131,12 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
         return batch | self._grounding(rows)
 
     def _grounding(self, rows: Sequence[Row]) -> dict[str, Tensor]:
-        """Where the things that the queries name lie, and what lies where after the actions.
+        """Where the things lie that queries and answers name, and what lies where after an action.
 
-        `named_BMGG` is 0, 1 or UNKNOWN, and each of `colour_after_BGG` and `shape_after_BGG` a
-        label or UNKNOWN. B + R rows: the clips, then the scenes that rollouts imagine.
+        `named_BMGG` (by the query), `answered_BMGG` (by the answer) and `order_BGG` (by the caption
+        of a scene, from left to right) are of the clip; `colour_after_BGG`, `shape_after_BGG` and
+        `stance_after_BGG` of the scene after the action. All are UNKNOWN where nothing is asked.
+        B + R rows: the clips, then the scenes that rollouts imagine.
         """
         scenes = [(row.asked, row.labels_LGG, row.stream) for row in rows]
         scenes += [
@@ -157,18 +145,30 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
             if row.step is not None and row.then is not None
         ]
         side = self._windows.grid
-        named = np.full((len(scenes), MOST_NAMED, side, side), UNKNOWN, np.uint8)
+        named, answered = (
+            np.full((len(scenes), MOST_NAMED, side, side), UNKNOWN, np.uint8) for _ in range(2)
+        )
+        places = np.full((len(scenes), side, side), UNKNOWN, np.uint8)
         after = np.full((len(scenes), len(LABELS), side, side), UNKNOWN, np.uint8)
         for index, (asked, labels_LGG, stream) in enumerate(scenes):
-            masks = None if labels_LGG is None else named_masks(asked.query, labels_LGG)
-            if masks is not None:
-                named[index] = masks
+            if labels_LGG is not None:
+                _fill(named, index, named_masks(asked.query, labels_LGG))
+                if asked.scene is None:
+                    _fill(answered, index, named_masks(asked.canonical, labels_LGG))
+                else:
+                    places[index] = order(asked.scene, labels_LGG)
             if asked.after is not None:
                 after[index] = self._windows.labels_of(asked.after, stream)
-        tensors = {"named_BMGG": torch.from_numpy(named)}
-        for index, name in enumerate(LABELS):
-            tensors[f"{name}_after_BGG"] = torch.from_numpy(after[:, index])
-        return tensors
+        maps = {"named_BMGG": named, "answered_BMGG": answered, "order_BGG": places}
+        maps |= {f"{name}_after_BGG": after[:, index] for index, name in enumerate(LABELS)}
+        return {name: torch.from_numpy(map_) for name, map_ in maps.items()}
+
+
+def _fill(
+    masks_BMGG: npt.NDArray[np.uint8], index: int, found_MGG: npt.NDArray[np.bool_] | None
+) -> None:
+    if found_MGG is not None:
+        masks_BMGG[index] = found_MGG
 
 
 def _joined(step: Step) -> Tokens:
@@ -224,6 +224,7 @@ class ParaphraseBatches(Dataset[dict[str, Tensor]]):
 
 
 SHORT_SHARE = 0.1
+PARAPHRASE_EDITS = 3
 PARAPHRASE_KINDS = ("action", "action", "action", "scene", "scene", "scene", "idle")
 
 
@@ -232,7 +233,7 @@ def _paraphrase(rng: np.random.Generator) -> Sample:
         return _short_text(rng)
     kind = PARAPHRASE_KINDS[int(rng.integers(len(PARAPHRASE_KINDS)))]
     meaning = language.sample_meaning(kind, rng, "train")
-    edits = language.edits(meaning, rng, EDITS)
+    edits = language.edits(meaning, rng, PARAPHRASE_EDITS)
     return Sample(
         query=language.caption(meaning, rng, "train"),
         target=language.caption(meaning, rng, "train"),
@@ -244,5 +245,5 @@ def _paraphrase(rng: np.random.Generator) -> Sample:
 def _short_text(rng: np.random.Generator) -> Sample:
     """Labels and answers have one wording; they only have to be far from each other."""
     texts = (*language.action_labels(), *language.ANSWERS)
-    text, *others = (texts[i] for i in rng.permutation(len(texts))[: EDITS + 1])
+    text, *others = (texts[i] for i in rng.permutation(len(texts))[: PARAPHRASE_EDITS + 1])
     return Sample(text, text, text, tuple(others))

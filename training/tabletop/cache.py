@@ -36,7 +36,7 @@ DIRECT_SIZE_HW = (109, 109)
 CAMERA_SIZE_HW = (240, 320)
 CAMERA_SHARE = 0.15
 DEGRADED_SHARE = 0.4
-MAPS = ("colour", "shape", "moving", "held")
+MAPS = ("colour", "shape", "stance", "moving", "held")
 POSE_FIELDS = ("x", "y", "z", "open", "drawer", "velocity_x", "velocity_y")
 
 

@@ -16,6 +16,7 @@ from training.tabletop.state import HOVER_Z, SceneState
 
 ImageHWC = npt.NDArray[np.uint8]
 LabelsGG = npt.NDArray[np.int64]
+STANCES = ("upright", "lying", "upright on another", "lying on another")
 MOVED_PX = 0.4
 """An object that moved further than this since the earlier state is moving."""
 
@@ -31,6 +32,8 @@ class DenseLabels:
     """0 none, else 1 + index in COLOURS."""
     shape_GG: LabelsGG
     """0 none, else 1 + index in SHAPES."""
+    stance_GG: LabelsGG
+    """0 none, else 1 + index in STANCES."""
     moving_GG: LabelsGG
     held_GG: LabelsGG
     gripper_xy: tuple[float, float]
@@ -75,12 +78,13 @@ class PainterRenderer:
         if crop_px % grid == 0:
             middle = crop_px // grid // 2
             cells = ids[middle :: crop_px // grid, middle :: crop_px // grid]
-        colour, shape, moving, held = _tables(state, earlier)
+        colour, shape, stance, moving, held = _tables(state, earlier)
         here, before = _tip(state, camera), _tip(earlier, camera)
         g = state.gripper
         return DenseLabels(
             colour_GG=colour[cells],
             shape_GG=shape[cells],
+            stance_GG=stance[cells],
             moving_GG=moving[cells],
             held_GG=held[cells],
             gripper_xy=here,
@@ -91,20 +95,19 @@ class PainterRenderer:
         )
 
 
-def _tables(
-    state: SceneState, earlier: SceneState
-) -> tuple[LabelsGG, LabelsGG, LabelsGG, LabelsGG]:
-    """Colour, shape, moving and held of every flat id."""
-    colour, shape, moving, held = (np.zeros(256, np.int64) for _ in range(4))
+def _tables(state: SceneState, earlier: SceneState) -> tuple[LabelsGG, ...]:
+    """Colour, shape, stance, moving and held of every flat id."""
+    colour, shape, stance, moving, held = (np.zeros(256, np.int64) for _ in range(5))
     for i, (o, was) in enumerate(zip(state.objects, earlier.objects, strict=True), start=1):
         colour[i] = 1 + COLOURS.index(o.name.colour)
         shape[i] = 1 + SHAPES.index(o.name.shape)
+        stance[i] = 1 + o.lying + 2 * (o.place == "object")
         moving[i] = (
             abs(o.x - was.x) + abs(o.y - was.y) + abs(o.z - was.z) + 10 * abs(o.tilt - was.tilt)
             > MOVED_PX
         )
         held[i] = o.place == "held"
-    return colour, shape, moving, held
+    return colour, shape, stance, moving, held
 
 
 def _tip(state: SceneState, camera: Camera) -> tuple[float, float]:

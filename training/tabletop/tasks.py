@@ -12,7 +12,6 @@ import numpy as np
 
 from training.tabletop import language
 from training.tabletop.actions import Action
-from training.tabletop.meaning import scene_meaning
 from training.tabletop.planner import choose
 from training.tabletop.questions import questions
 from training.tabletop.state import SceneState
@@ -22,7 +21,8 @@ from vljepa_ros.config import ModelConfig
 
 LABEL_QUERY = "Which action is it?"
 MAX_CANDIDATES = 14
-EDITS = 3
+EDITS = 8
+"""Wrong captions that come with a caption, each one attribute away."""
 IDLE_SHARE = 0.12
 AFTER = ("scene_caption", "question", "transition")
 """What is asked of imagined scenes."""
@@ -49,6 +49,8 @@ class Sample:
     candidates: tuple[str, ...]
     after: SceneState | None = None
     """The scene after the action that is asked about."""
+    scene: language.Meaning | None = None
+    """What is said of the scene, where its caption is asked for."""
 
     @property
     def key(self) -> int:
@@ -68,8 +70,6 @@ class TaskMix:
     inverse: float = 0.0
     rollout: float = 0.0
     """Of the whole batch; the others share the rest."""
-    scene_after: bool = False
-    """Whether actions are also asked for the caption of the scene after them."""
 
     def draw(self, rng: np.random.Generator) -> str:
         """A task other than rollout."""
@@ -108,6 +108,7 @@ def _caption(
         target=language.caption(meaning, rng, split),
         canonical=language.canonical(meaning),
         candidates=tuple(language.caption(edit, rng, split) for edit in edits),
+        scene=meaning if meaning.kind == "scene" else None,
     )
 
 
@@ -148,13 +149,6 @@ def transition_sample(
         return None
     right = item.candidates[item.answer]
     return Sample(item.query, right, right, _others(item), item.after)
-
-
-def next_scene_sample(
-    after: SceneState, config: ModelConfig, rng: np.random.Generator
-) -> Sample | None:
-    """The caption of a scene that an action leads to; None where it has none."""
-    return _caption(config.scene_query, scene_meaning(after), rng, "train")
 
 
 def inverse_sample(

@@ -15,7 +15,7 @@ from training.tabletop.looks import Camera, Look
 from training.tabletop.names import ALL_OBJECTS, COLOURS, SHAPES, ObjectName
 from training.tabletop.preview import crop_of, sheet
 from training.tabletop.recording import truth_of, write_video
-from training.tabletop.render import DenseLabels, PainterRenderer, Renderer, degrade
+from training.tabletop.render import STANCES, DenseLabels, PainterRenderer, Renderer, degrade
 from training.tabletop.shapes import COLOUR_RGB, template
 from training.tabletop.state import HOVER_Z, GripperState, ObjectState, SceneState
 from training.tabletop.world import Episode
@@ -117,6 +117,17 @@ def test_lifted_and_lying_objects_look_different() -> None:
     cone = ObjectState(ObjectName("red", "cone"), 45.0, 60.0)
     for other in (replace(cone, z=20.0), replace(cone, tilt=1.0), replace(cone, x=45.25)):
         assert not np.array_equal(seen(scene(cone)), seen(scene(other)))
+
+
+def test_dense_labels_tell_how_things_stand() -> None:
+    cube = ObjectState(ObjectName("red", "cube"), 45.0, 60.0)
+    on_top = ObjectState(ObjectName("blue", "cone"), 45.0, 60.0, cube.top, "object", 0)
+    lying = ObjectState(ObjectName("green", "cone"), 75.0, 75.0, tilt=1.0)
+    found = labels(scene(cube, on_top, lying))
+    for colour, stance in (("red", "upright"), ("blue", "upright on another"), ("green", "lying")):
+        cells = found.stance_GG[found.colour_GG == 1 + COLOURS.index(colour)]
+        assert cells.size and (cells == 1 + STANCES.index(stance)).all()
+    assert np.array_equal(found.stance_GG > 0, found.colour_GG > 0)
 
 
 def test_dense_labels_tell_pose_motion_and_grip() -> None:
