@@ -202,6 +202,37 @@ class SelectiveConfig:
 
 
 @dataclass(frozen=True)
+class MemoryConfig:
+    """What the robot remembers of what it saw."""
+
+    path: str = setting(
+        "", "Database file that outlives the node; empty = in RAM only, gone with the process"
+    )
+    state_interval_s: float = setting(
+        10.0,
+        "Between events a state is remembered after so long; 0 = events only [s]",
+        low=0.0,
+        high=86_400.0,
+        live=True,
+    )
+    max_age_s: float = setting(
+        2_592_000.0,
+        "What was written so long ago is forgotten [s]",
+        low=1.0,
+        high=1e10,
+        live=True,
+    )
+    max_mb: float = setting(
+        512.0,
+        "The oldest is forgotten where the entries take more, on disk; in RAM about half of it "
+        "[MB]",
+        low=0.1,
+        high=1e6,
+        live=True,
+    )
+
+
+@dataclass(frozen=True)
 class PerceptionConfig:
     """Parameters of the node `perception`."""
 
@@ -248,6 +279,7 @@ class PerceptionConfig:
         live=True,
     )
     selective: SelectiveConfig = field(default_factory=SelectiveConfig)
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
 
 
 @dataclass(frozen=True)

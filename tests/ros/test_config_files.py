@@ -22,7 +22,9 @@ def test_perception_yaml_holds_every_parameter_with_its_default() -> None:
     text = (ROOT / "config" / "perception.yaml").read_text()
     values = yaml.safe_load(text)["/**/perception"]["ros__parameters"]
     assert from_dict(PerceptionConfig, values) == PerceptionConfig()
-    named = {*values, *(f"selective.{name}" for name in values["selective"])} - {"selective"}
+    groups = {name: value for name, value in values.items() if isinstance(value, dict)}
+    named = {f"{group}.{name}" for group, inner in groups.items() for name in inner}
+    named |= values.keys() - groups.keys()
     assert named == {setting.name for setting in settings(PerceptionConfig)}
     values = yaml.safe_load(text)["/**/world_state"]["ros__parameters"]
     assert from_dict(WorldStateConfig, values) == WorldStateConfig()

@@ -12,10 +12,12 @@ import pytest
 from world_harness import OUTCOME, candidate, candidates, save_dreamer, seconds, sequences
 
 from vljepa_ros import action, msg, srv
+from vljepa_ros.config import MemoryConfig
 from vljepa_ros.model.engine import Engine
 from vljepa_ros.ros.requests import RequestError, Work
 from vljepa_ros.ros.world_requests import BATCH, WorldRequests
 from vljepa_ros.world.history import History, Moment
+from vljepa_ros.world.memory import Memory
 
 NOW_NS = 1_700_000_000_000_000_000
 SECOND_NS = 1_000_000_000
@@ -36,7 +38,8 @@ def requests_of(engine: Engine, *ages_s: float, action_types: Any = ("text",)) -
         stamp_ns = NOW_NS - round(age_s * SECOND_NS)
         moment = Moment(state_id, stamp_ns, "lens", engine.encode_clips(images))
         history.put("eye", moment, history.era)
-    return WorldRequests(engine, history, action_types, lambda: NOW_NS)
+    memory = Memory(MemoryConfig(), engine.space_id, engine.embedding_width)
+    return WorldRequests(engine, history, memory, action_types, lambda: NOW_NS)
 
 
 def done(work: Work[Any, Any]) -> tuple[Any, list[Any]]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from action_msgs.msg import GoalStatus
+from builtin_interfaces.msg import Time
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rcl_interfaces.srv import SetParametersAtomically
@@ -224,6 +225,22 @@ def test_a_state_that_is_too_old_is_stale(world: WorldClient) -> None:
     assert world.transitions(max_state_age=seconds(20.0)).status.success
 
 
+def test_what_was_seen_is_found_again(world: WorldClient) -> None:
+    first, second = world.new_state(31), world.new_state(32)
+    best, *others = world.world(srv.QueryMemory, embedding=first.embedding).entries
+    assert (best.stamp, best.state_id) == (first.header.stamp, first.state_id)
+    assert (best.camera, best.query) == ("camera", "Why 31?")
+    assert best.similarity == pytest.approx(1.0, abs=1e-2)
+    similarities = [entry.similarity for entry in others]
+    assert similarities == sorted(similarities, reverse=True) and similarities[0] <= best.similarity
+    later = world.world(srv.QueryMemory, text=OUTCOME, camera="camera", start=second.header.stamp)
+    assert [entry.state_id for entry in later.entries] == [second.state_id]
+    assert later.status.success
+    until = world.world(srv.QueryMemory, text=OUTCOME, end=first.header.stamp, k=512).entries
+    assert first.state_id in [entry.state_id for entry in until]
+    assert second.state_id not in [entry.state_id for entry in until]
+
+
 def test_time_that_jumps_back_forgets_the_states_and_ids_go_on(world: WorldClient) -> None:
     assert world.set_parameters(use_sim_time=True).successful
     try:
@@ -347,6 +364,17 @@ def test_other_bad_requests_are_refused(world: WorldClient) -> None:
         (sequences(2049, 1), Status.TOO_MANY),
     ):
         refused(world.roll_out(sequences=made, goal_text=OUTCOME).end()[1].status, code)
+    for fields, word in (
+        ({}, "text and embedding"),
+        ({"text": OUTCOME, "embedding": world.embedding()}, "both"),
+        ({"text": OUTCOME, "camera": "elbow"}, "camera"),
+        ({"text": OUTCOME, "start": Time(sec=-1)}, "start"),
+        ({"text": OUTCOME, "end": Time(nanosec=2**32 - 1)}, "end"),
+        ({"text": OUTCOME, "start": Time(sec=2), "end": Time(sec=1)}, "end lies before start"),
+        ({"embedding": spoilt(world.embedding(), data=array("f", [math.nan] * 16))}, "norm"),
+    ):
+        refused(world.world(srv.QueryMemory, **fields).status, Status.INVALID_REQUEST, word)
+    refused(world.world(srv.QueryMemory, text=OUTCOME, k=513).status, Status.TOO_MANY, "513")
     deep = world.roll_out(sequences=sequences(1, 1), goal_text=OUTCOME, max_depth=17).end()[1]
     refused(deep.status, Status.TOO_MANY, "max_depth")
 
@@ -362,6 +390,11 @@ TEXTS = st.sampled_from(["", " ", "open the drawer", "q" * 300, "🤖", "\n", "t
 )
 LENGTHS = st.builds(
     _length,
+    st.sampled_from([0, 0, 1, -1, 2**31 - 1, -(2**31)]),
+    st.sampled_from([0, 1, 10**9, 2**32 - 1]),
+)
+TIMES = st.builds(
+    lambda sec, nanosec: Time(sec=sec, nanosec=nanosec),
     st.sampled_from([0, 0, 1, -1, 2**31 - 1, -(2**31)]),
     st.sampled_from([0, 1, 10**9, 2**32 - 1]),
 )
@@ -404,6 +437,14 @@ ANYTHING = {
         "question": TEXTS,
         "candidates": st.lists(TEXTS, max_size=3),
         "max_state_age": LENGTHS,
+    },
+    srv.QueryMemory: {
+        "camera": CAMERAS,
+        "text": TEXTS,
+        "embedding": VECTORS,
+        "start": TIMES,
+        "end": TIMES,
+        "k": st.sampled_from([0, 1, 512, 513, 2**32 - 1]),
     },
     srv.EncodeText: {"texts": st.lists(TEXTS, max_size=3)},
     srv.DecodeEmbedding: {"embeddings": st.lists(VECTORS, max_size=3)},

@@ -19,6 +19,7 @@ from vljepa_ros.srv import (
     DecodeEmbedding,
     EncodeText,
     ExplainTransition,
+    QueryMemory,
     QueryTransitions,
     QueryWorldState,
 )
@@ -91,6 +92,10 @@ def main() -> None:
         candidates=["yes", "no"],
     )
     assert abs(sum(s.probability for s in asked.scores) - 1.0) < 1e-4
+
+    seen = call(node, QueryMemory, f"{world}/query_memory", text="the drawer is open", k=3)
+    assert 1 <= len(seen.entries) <= 3 and seen.entries[0].state_id
+    assert seen.entries[0].similarity >= seen.entries[-1].similarity
 
     search = ActionClient(node, RolloutTransitions, f"{world}/rollout_transitions")
     assert search.wait_for_server(30.0)

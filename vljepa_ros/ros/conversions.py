@@ -24,6 +24,7 @@ from vljepa_ros.ros.images import Data, Fault, FrameError, rgb_from_compressed, 
 from vljepa_ros.types import EmbeddingE, Frame, ImageHWC, LabelScore, SemanticEvent, SemanticState
 
 if TYPE_CHECKING:  # it comes with torch, which a camera's node does without
+    from vljepa_ros.world.memory import Seen
     from vljepa_ros.world.world_model import Transition
 
 NS_PER_S = 1_000_000_000
@@ -211,6 +212,17 @@ def prediction_message(
         change=float(transition.change),
         uncertainty=float(transition.uncertainty),
         out_of_distribution=bool(transition.out_of_distribution),
+    )
+
+
+def memory_message(seen: Seen) -> msg.MemoryEntry:
+    return msg.MemoryEntry(
+        stamp=time_message(seen.stamp_ns),
+        camera=seen.camera,
+        state_id=seen.state_id,
+        query=seen.query,
+        caption=text_field(seen.caption),
+        similarity=seen.similarity,
     )
 
 

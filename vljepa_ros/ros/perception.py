@@ -31,6 +31,7 @@ from vljepa_ros.stream.clip_buffer import Added
 from vljepa_ros.stream.perceiver import Perceiver
 from vljepa_ros.types import Frame, Step
 from vljepa_ros.world.history import History, Moment
+from vljepa_ros.world.memory import Memory, MemoryStoreError
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -57,6 +58,13 @@ class _Stream:
     newest: msg.SemanticState | None = None
     image_format: str = ""
     said_s: dict[str, float] = field(default_factory=dict)
+
+
+def _memory(config: PerceptionConfig, engine: Engine) -> Memory:
+    try:
+        return Memory(config.memory, engine.space_id, engine.embedding_width)
+    except MemoryStoreError as error:
+        raise ConfigError(str(error)) from error
 
 
 class Perception:
@@ -100,8 +108,13 @@ class Perception:
         self._activation: object | None = None
         """Another one for each activation; None while inactive."""
         self._history = History(last_state_ids, config.history_states)
+        self.memory = _memory(config, self.engine)
         self.world = WorldRequests(
-            self.engine, self._history, self.action_types, lambda: clock.now().nanoseconds
+            self.engine,
+            self._history,
+            self.memory,
+            self.action_types,
+            lambda: clock.now().nanoseconds,
         )
         self.worker: Worker[ImageMessage] = Worker(self._step, self._failed)
         self.worker.limit_rate(config.rate_hz)
@@ -109,7 +122,7 @@ class Perception:
         try:
             self.worker.call(self.engine.warm_up)
         except Exception:
-            self.worker.stop()
+            self.close()
             raise
 
     # --- from the executor's thread ------------------------------------------------------------
@@ -148,6 +161,7 @@ class Perception:
         self.worker.limit_rate(config.rate_hz)
         for stream in self._streams.values():
             stream.perceiver.set_selective(config.selective)
+        self.memory.config = config.memory
         self._history.limit(config.history_states)
 
     def state_ids(self) -> dict[str, int]:
@@ -155,6 +169,7 @@ class Perception:
 
     def close(self) -> None:
         self.worker.stop()
+        self.memory.close()
         if self.engine.device.startswith("cuda"):
             torch.cuda.empty_cache()
 
@@ -277,6 +292,13 @@ class Perception:
         stream.newest = state
         self._publish(camera, state, event)
         stream.meter.published(latency_ns=now_ns - step.state.stamp_ns, event=event is not None)
+        self._note(camera, stream, step)
+
+    def _note(self, camera: str, stream: _Stream, step: Step) -> None:
+        try:
+            self.memory.note(step)
+        except MemoryStoreError as error:  # as on a full disk: seeing goes on
+            self._say(stream, "memory", f"camera {camera}: {error}")
 
     def _failed(self, camera: str, error: Exception) -> None:
         self._refuse(camera, self._streams[camera], "model", f"perceiving failed: {error!r}")

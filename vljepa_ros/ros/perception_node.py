@@ -279,6 +279,8 @@ class PerceptionNode(ReportingLifecycleNode):
                 "model": engine.config.name,
                 "model_sha256": engine.sha256,
                 "space_id": engine.space_id,
+                "entries remembered": str(len(self._perception.memory)),
+                "entries lost": str(self._perception.memory.lost),
             }
         if self.failure:
             return Health(Level.ERROR, self.failure, values)

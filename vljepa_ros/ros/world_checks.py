@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from builtin_interfaces.msg import Duration
+from builtin_interfaces.msg import Duration, Time
 
 from vljepa_ros import msg
 from vljepa_ros.model.text import TextError, check_text
@@ -61,17 +61,22 @@ class Space:
         unit_E: EmbeddingE = (embedding_E / norm).astype(np.float32)
         return unit_E
 
-    def goal(self, text: str, message: msg.Embedding) -> str | EmbeddingE | None:
+    def goal(
+        self,
+        text: str,
+        message: msg.Embedding,
+        names: tuple[str, str] = ("goal_text", "goal_embedding"),
+    ) -> str | EmbeddingE | None:
         """The goal as it was given, in words or as an embedding; None if it was not.
 
         Raises:
             RequestError: there are two goals, or one that cannot be used.
         """
         if text and len(message.data):
-            raise _invalid("goal_text and goal_embedding are both set; leave one of them empty")
+            raise _invalid(f"{' and '.join(names)} are both set; leave one of them empty")
         if text:
-            return checked_text(text, "goal_text")
-        return self.embedding(message, "goal_embedding") if len(message.data) else None
+            return checked_text(text, names[0])
+        return self.embedding(message, names[1]) if len(message.data) else None
 
     def actions(self, actions: Sequence[msg.CandidateAction], name: str = "actions") -> list[str]:
         """The texts of some actions.
@@ -160,6 +165,26 @@ def checked_length_ns(length: Duration, name: str) -> int:
             f"{name} is {length.sec} s, longer than a day; say at most {MAX_SECONDS} s, or 0"
         )
     return length_ns
+
+
+def checked_range_ns(start: Time, end: Time) -> tuple[int, int]:
+    """First and last stamp of a range; 0 = open.
+
+    Raises:
+        RequestError: a time that is none, or an end before the start.
+    """
+    times_ns = []
+    for name, time in (("start", start), ("end", end)):
+        if time.sec < 0 or time.nanosec >= conversions.NS_PER_S:
+            raise _invalid(
+                f"{name} is {time.sec} s and {time.nanosec} ns, which is no time; give ROS time, "
+                "or 0 for an open range"
+            )
+        times_ns.append(time.sec * conversions.NS_PER_S + time.nanosec)
+    start_ns, end_ns = times_ns
+    if end_ns and end_ns < start_ns:
+        raise _invalid("end lies before start; exchange them, or set one to 0")
+    return start_ns, end_ns
 
 
 def _invalid(sentence: str) -> RequestError:

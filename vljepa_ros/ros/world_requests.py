@@ -22,6 +22,7 @@ from vljepa_ros.ros import world_checks as checks
 from vljepa_ros.ros.requests import RequestError, Work, known_camera
 from vljepa_ros.types import EmbeddingE
 from vljepa_ros.world.history import History, HistoryError, Moment
+from vljepa_ros.world.memory import Memory
 from vljepa_ros.world.rollout import Rollout
 from vljepa_ros.world.world_model import Transition, WorldModel
 
@@ -29,6 +30,9 @@ BATCH = 64
 """Actions or texts that are worked on at once: what a request delays perception by."""
 CAPTION_BATCH = 16
 """The same where words must be found, which takes a pass for each token."""
+
+DEFAULT_ENTRIES = 10
+"""What a search of the memory returns where the request does not say."""
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -96,6 +100,7 @@ class WorldRequests:
         self,
         engine: Engine,
         history: History,
+        memory: Memory,
         action_types: Sequence[str],
         now_ns: Callable[[], int],
     ) -> None:
@@ -103,6 +108,7 @@ class WorldRequests:
         self._engine = engine
         self._world = WorldModel(engine)
         self._history = history
+        self._memory = memory
         self._now_ns = now_ns
         self._space = checks.Space(engine.space_id, engine.embedding_width, tuple(action_types))
 
@@ -170,6 +176,26 @@ class WorldRequests:
                 "embeddings with those of texts, see encode_text",
             )
         return self._captions(embeddings)
+
+    def query_memory(
+        self, request: srv.QueryMemory.Request
+    ) -> Work[None, srv.QueryMemory.Response]:
+        """When was that seen?"""
+        camera = request.camera and known_camera(request.camera, self._history.cameras)
+        wanted = self._space.goal(request.text, request.embedding, ("text", "embedding"))
+        if wanted is None:
+            raise RequestError(
+                msg.Status.INVALID_REQUEST,
+                "there is nothing to look for; set exactly one of text and embedding",
+            )
+        start_ns, end_ns = checks.checked_range_ns(request.start, request.end)
+        if request.k > checks.MAX_ITEMS:
+            raise RequestError(
+                msg.Status.TOO_MANY,
+                f"k is {request.k}, at most {checks.MAX_ITEMS} entries are returned; ask for fewer",
+            )
+        k = int(request.k) or DEFAULT_ENTRIES
+        return _refusing(self._memories(camera, wanted, start_ns, end_ns, k))
 
     def rollout_transitions(
         self, goal: action.RolloutTransitions.Goal
@@ -313,6 +339,15 @@ class WorldRequests:
                 for caption, embedding_E in zip(said, some, strict=True)
             ]
         return srv.DecodeEmbedding.Response(captions=captions, scores=array("f", scores))
+
+    def _memories(
+        self, camera: str, wanted: str | EmbeddingE, start_ns: int, end_ns: int, k: int
+    ) -> Work[None, srv.QueryMemory.Response]:
+        wanted_E = self._goal(wanted)
+        found = yield from self._memory.search(
+            wanted_E, camera=camera, start_ns=start_ns, end_ns=end_ns, k=k
+        )
+        return srv.QueryMemory.Response(entries=[conversions.memory_message(s) for s in found])
 
     def _goal(self, goal: str | EmbeddingE) -> EmbeddingE:
         if not isinstance(goal, str):

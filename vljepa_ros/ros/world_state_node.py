@@ -62,6 +62,7 @@ class WorldStateNode:
         self._serve(srv.QueryWorldState, "query_world_state", lambda w, r: w.query_world_state(r))
         self._serve(srv.EncodeText, "encode_text", lambda w, r: w.encode_text(r))
         self._serve(srv.DecodeEmbedding, "decode_embedding", lambda w, r: w.decode_embedding(r))
+        self._serve(srv.QueryMemory, "query_memory", lambda w, r: w.query_memory(r))
         self._action_server = ActionServer(
             self.node,
             action.RolloutTransitions,
