@@ -132,10 +132,10 @@ def tabletop_longer() -> Recipe:
         name="tabletop-longer",
         start="models/tabletop",
         runs=("x_encoder", "sft", "y_decoder"),
-        data=DataConfig(first_seed=2000, episodes=1500),
-        x_encoder=XEncoderRun(FitConfig(steps=1200, batch_size=128, lr=7e-4, warmup_steps=60)),
+        data=DataConfig(first_seed=3500, episodes=1700),
+        x_encoder=XEncoderRun(FitConfig(steps=600, batch_size=128, lr=7e-4, warmup_steps=30)),
         sft=EmbedRun(
-            fit=FitConfig(steps=850, batch_size=128, lr=8e-4, warmup_steps=40),
+            fit=FitConfig(steps=750, batch_size=128, lr=8e-4, warmup_steps=40),
             mix=SFT_MIX,
         ),
         y_decoder=YDecoderRun(
