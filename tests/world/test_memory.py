@@ -153,9 +153,10 @@ def test_a_long_search_lets_others_have_their_turn(
     memory: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vljepa_ros.world.entries.BLOCK_ROWS", 4)
+    monkeypatch.setattr("vljepa_ros.world.entries.BLOCKS_AT_ONCE", 5)
     for n in range(100):
         memory.note(step(n, unit(n), str(n), state_id=n))
-    assert len(list(memory.search(unit(0)))) == 100 // 4 // 8
+    assert len(list(memory.search(unit(0)))) == 100 // 4 // 5
 
 
 def test_a_record_is_read_again_and_ids_of_runs_are_told_apart(record: Path) -> None:

@@ -15,9 +15,10 @@ import torch
 from vljepa_ros.types import EmbeddingE
 
 FIRST_ROOM = 1024
-BLOCK_ROWS = 16_384
-"""Embeddings that are compared at once: as float32 they fit in a processor's cache."""
-BLOCKS_AT_ONCE = 8
+BLOCK_ROWS = 4096
+"""Embeddings that are compared at once: as float32 they stay in a processor's cache (131,072
+of 256 took 9.3 ms this way, 20 ms in blocks of 16,384, 11 ms as a plain float32 product)."""
+BLOCKS_AT_ONCE = 32
 """Blocks between two chances to interrupt: some milliseconds."""
 RowsM = npt.NDArray[np.int64]
 
@@ -84,11 +85,13 @@ class Entries:
         """Cosines (M,) of these rows; yields now and then."""
         wanted = torch.from_numpy(np.array(wanted_E, np.float32))
         similarity_M = torch.empty(len(rows_M))
+        float_BE = torch.empty((min(BLOCK_ROWS, len(rows_M)), self._width))
         everything = len(rows_M) == self._length
         for count, first in enumerate(range(0, len(rows_M), BLOCK_ROWS), start=1):
             block = slice(first, min(first + BLOCK_ROWS, len(rows_M)))
             rows = block if everything else torch.from_numpy(rows_M[block])
-            torch.mv(self._embedding_NE[rows].float(), wanted, out=similarity_M[block])
+            some = float_BE[: block.stop - block.start].copy_(self._embedding_NE[rows])
+            torch.mv(some, wanted, out=similarity_M[block])
             if count % BLOCKS_AT_ONCE == 0:
                 yield
         return similarity_M.numpy()
