@@ -46,6 +46,7 @@ setup(
         "torch>=2.6",
         "transformers>=5.20",
     ],
+    entry_points={"console_scripts": ["vljepa = vljepa_ros.cli.main:main"]},
     extras_require={
         "video": ["av>=12"],
         "training": ["jsonargparse>=4.30", "matplotlib>=3.8", "tensorboard>=2.15", "tqdm>=4.60"],
