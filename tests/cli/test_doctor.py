@@ -1,0 +1,115 @@
+"""`vljepa doctor` on this machine, and what it says of machines that lack something."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vljepa_ros.cli import doctor
+from vljepa_ros.cli.main import main
+from vljepa_ros.model import checkpoint, presets
+from vljepa_ros.model.text import train_tokenizer
+from vljepa_ros.model.vljepa import VLJepa
+
+Findings = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    checkpoint.save(VLJepa(presets.tiny()), train_tokenizer(["a"], 300), folder, {})
+    return folder
+
+
+def look(capsys: pytest.CaptureFixture[str], model: Path, *more: str) -> tuple[int, Findings, str]:
+    """Exit code, findings by subject, and what went to stderr."""
+    code = main(["doctor", "--json", "--device", "cpu", "--model", str(model), *more])
+    captured = capsys.readouterr()
+    found = [json.loads(line) for line in captured.out.splitlines()]
+    return code, {f["subject"]: f for f in found}, captured.err
+
+
+def test_a_machine_that_runs_the_tests_is_well(
+    capsys: pytest.CaptureFixture[str], model: Path
+) -> None:
+    code, found, _ = look(capsys, model, "--image", "64x48")
+    assert code == 0
+    assert {f["verdict"] for f in found.values()} <= {"ok", "warn"}
+    assert found["torch"]["found"] == metadata.version("torch")
+    assert "states a second" in found["rate"]["found"] and "digest" in found["model"]["found"]
+    assert found["messages"]["verdict"] == "ok" and "rclpy in" in found["ROS 2"]["found"]
+    assert found["middleware"]["verdict"] == "ok" and "0.01 MB" in found["middleware"]["found"]
+
+
+def test_lines_for_people_tell_the_mend(capsys: pytest.CaptureFixture[str], model: Path) -> None:
+    assert main(["doctor", "--model", str(model / "none"), "--device", "cpu"]) == 1
+    captured = capsys.readouterr()
+    assert "fail  model" in captured.out and "→ give --model" in captured.out
+    assert "cannot run the nodes yet; mend: model" in captured.err
+
+
+def test_a_package_that_is_missing_or_old(
+    capsys: pytest.CaptureFixture[str], model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "NEEDED", {"numpy": "99.0", "no_such_package": "1.0"})
+    code, found, said = look(capsys, model)
+    assert code == 1 and "numpy, no_such_package" in said
+    assert "older than 99.0" in found["numpy"]["found"]
+    assert found["no_such_package"]["mend"] == "python3 -m pip install 'no_such_package>=1.0'"
+
+
+@pytest.mark.parametrize("device", ["cuda:7", "abacus"])
+def test_a_device_that_is_not_there(
+    capsys: pytest.CaptureFixture[str], model: Path, device: str
+) -> None:
+    code, found, _ = look(capsys, model, "--device", device)
+    assert code == 1 and found["device"]["verdict"] == "fail" and found["device"]["mend"]
+    assert "model" not in found
+
+
+def test_without_ros(
+    capsys: pytest.CaptureFixture[str], model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor.util, "find_spec", lambda name: None)
+    code, found, said = look(capsys, model)
+    assert code == 1 and "ROS 2, messages" in said
+    assert "setup.bash" in found["ROS 2"]["mend"] and "colcon build" in found["messages"]["mend"]
+
+
+def test_large_images_need_a_profile(
+    capsys: pytest.CaptureFixture[str],
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    for name in doctor.PROFILE_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("RMW_IMPLEMENTATION", raising=False)
+    warned = look(capsys, model, "--image", "640x480")[1]["middleware"]
+    assert warned["verdict"] == "warn" and "publish reliable" in warned["mend"]
+    monkeypatch.setenv(doctor.PROFILE_VARIABLES[0], str(tmp_path / "none.xml"))
+    assert "does not exist" in look(capsys, model)[1]["middleware"]["mend"]
+    profile = Path(__file__).parents[2] / "config" / "fastdds_large_images.xml"
+    monkeypatch.setenv(doctor.PROFILE_VARIABLES[0], str(profile))
+    assert look(capsys, model)[1]["middleware"]["verdict"] == "ok"
+    monkeypatch.delenv(doctor.PROFILE_VARIABLES[0])
+    monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp")
+    assert look(capsys, model)[1]["middleware"]["verdict"] == "ok"
+
+
+def test_images_that_do_not_fit_in_shared_memory(
+    capsys: pytest.CaptureFixture[str], model: Path
+) -> None:
+    shared = look(capsys, model, "--image", "60000x60000")[1]["shared memory"]
+    assert shared["verdict"] == "warn" and "--shm-size" in shared["mend"]
+
+
+@pytest.mark.parametrize("size", ["640", "0x480", "640x-1", "axb"])
+def test_no_size(capsys: pytest.CaptureFixture[str], size: str) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["doctor", "--image", size])
+    assert end.value.code == 2 and "640x480" in capsys.readouterr().err
