@@ -202,7 +202,7 @@ def _rate(engine: Engine) -> Finding:
         engine.predict(clip_BTND, [engine.config.caption_query])
         times_s.append(time.perf_counter() - began_s)
     rate_hz = 1.0 / float(np.median(times_s))
-    found = f"about {rate_hz:.0f} states a second with nothing else running"
+    found = f"about {rate_hz:.0f} states a second, as busy as this machine is now"
     if rate_hz < engine.config.clip_rate_hz:
         mend = (
             f"the model looks at {engine.config.clip_rate_hz:g} frames a second; a GPU, or fewer "
