@@ -136,7 +136,7 @@ class SelectiveConfig:
     """Selective decoding: when the meaning has moved far enough to speak."""
 
     threshold: float = setting(
-        0.85,
+        0.87,
         "Change score above which a new state opens: the share of its probability that the last "
         "caption has lost [0..1]",
         low=0.0,
@@ -152,7 +152,7 @@ class SelectiveConfig:
         live=True,
     )
     trust: float = setting(
-        0.4,
+        0.33,
         "Words decide while the captions of the last 10 s had at least this probability when they "
         "were decoded; below it, as on scenes the model does not know, the distance does [0..1]",
         low=0.0,
