@@ -59,15 +59,6 @@ def opened(path: Path | str = "", space_id: str = SPACE, **fields: Any) -> Memor
     return Memory(MemoryConfig(path=str(path), **fields), space_id, WIDTH)
 
 
-def found(memory: Memory, wanted_E: EmbeddingE, **fields: Any) -> list[Seen]:
-    search = memory.search(wanted_E, **fields)
-    while True:
-        try:
-            next(search)
-        except StopIteration as end:
-            return list(end.value)
-
-
 @pytest.fixture
 def memory() -> Iterator[Memory]:
     kept = opened(state_interval_s=2.0)
@@ -89,7 +80,7 @@ def record(tmp_path: Path) -> Path:
 def test_the_best_comes_first_with_all_that_is_known_of_it(memory: Memory) -> None:
     for n in range(1, 6):
         memory.note(step(n, unit(n), f"caption {n}", state_id=n, query=f"Why {n % 2}?"))
-    best, *others = found(memory, unit(3))
+    best, *others = memory.find(unit(3))
     assert best == Seen(3 * S, "eye", 3, "Why 1?", "caption 3", pytest.approx(1.0, abs=1e-3))
     expected = sorted((float(unit(n) @ unit(3)) for n in (1, 2, 4, 5)), reverse=True)
     assert [seen.similarity for seen in others] == pytest.approx(expected, abs=2e-3)
@@ -110,7 +101,7 @@ def test_every_event_and_a_thinned_stream_of_states(memory: Memory) -> None:
 def test_states_between_events_carry_the_last_caption(memory: Memory) -> None:
     memory.note(step(0, unit(0), "the drawer is open", state_id=4))
     memory.note(step(5, unit(1), state_id=4))
-    assert found(memory, unit(1))[0].caption == "the drawer is open"
+    assert memory.find(unit(1))[0].caption == "the drawer is open"
 
 
 def test_events_only(tmp_path: Path) -> None:
@@ -124,7 +115,7 @@ def test_a_long_state_is_one_entry_at_its_best_moment(memory: Memory) -> None:
     memory.note(step(0, unit(0), "other", state_id=1))
     for n in range(300):
         memory.note(step(10 + 3 * n, unit(50 + n % 7), state_id=2))
-    seen = found(memory, unit(53), k=5)
+    seen = memory.find(unit(53), k=5)
     assert [s.state_id for s in seen] == [2, 1]
     assert seen[0].stamp_ns == (10 + 3 * 3) * S and seen[0].similarity > 0.999
 
@@ -132,19 +123,19 @@ def test_a_long_state_is_one_entry_at_its_best_moment(memory: Memory) -> None:
 def test_cameras_and_times(memory: Memory) -> None:
     for n in range(1, 7):
         memory.note(step(n, unit(n), str(n), state_id=n, camera="left" if n % 2 else "right"))
-    assert {s.caption for s in found(memory, unit(0), camera="left")} == {"1", "3", "5"}
-    assert {s.caption for s in found(memory, unit(0), start_ns=2 * S, end_ns=4 * S)} == set("234")
-    assert {s.caption for s in found(memory, unit(0), start_ns=5 * S)} == set("56")
-    assert len(found(memory, unit(0), k=2)) == 2
-    assert found(memory, unit(0), camera="none of ours") == []
-    assert found(memory, unit(0), start_ns=100 * S) == []
+    assert {s.caption for s in memory.find(unit(0), camera="left")} == {"1", "3", "5"}
+    assert {s.caption for s in memory.find(unit(0), start_ns=2 * S, end_ns=4 * S)} == set("234")
+    assert {s.caption for s in memory.find(unit(0), start_ns=5 * S)} == set("56")
+    assert len(memory.find(unit(0), k=2)) == 2
+    assert memory.find(unit(0), camera="none of ours") == []
+    assert memory.find(unit(0), start_ns=100 * S) == []
 
 
 def test_many_entries_are_found_exactly(memory: Memory) -> None:
     vectors_NE = np.stack([unit(n) for n in range(3000)])
     for n, vector_E in enumerate(vectors_NE):
         memory.note(step(n, vector_E, str(n), state_id=n))
-    seen = found(memory, unit(9999), k=40)
+    seen = memory.find(unit(9999), k=40)
     exact = np.argsort(-(vectors_NE.astype(np.float16).astype(np.float32) @ unit(9999)))[:40]
     assert [int(s.caption) for s in seen] == exact.tolist()
 
@@ -163,7 +154,7 @@ def test_a_record_is_read_again_and_ids_of_runs_are_told_apart(record: Path) -> 
     memory = opened(record)
     assert len(memory) == 2
     memory.note(step(3, unit(3), "c", state_id=1))
-    assert {s.caption for s in found(memory, unit(1))} == {"a", "b", "c"}
+    assert {s.caption for s in memory.find(unit(1))} == {"a", "b", "c"}
     memory.close()
 
 
@@ -190,7 +181,7 @@ for n in range(100_000):
     memory = opened(path)
     noted = max([150, *told])
     assert noted + 1 <= len(memory) <= noted + 2  # one may have been written and not been told
-    assert found(memory, unit(noted))[0].caption == str(noted)
+    assert memory.find(unit(noted))[0].caption == str(noted)
     memory.close()
 
 
@@ -212,7 +203,7 @@ def test_other_models_entries_are_kept_but_not_searched(record: Path) -> None:
     memory = opened(record, space_id="other:1:16")
     assert (len(memory), memory.foreign) == (0, 2)
     memory.note(step(3, unit(3), "c", state_id=1))
-    assert [s.caption for s in found(memory, unit(1))] == ["c"]
+    assert [s.caption for s in memory.find(unit(1))] == ["c"]
     memory.close()
     again = opened(record)
     assert (len(again), again.foreign) == (2, 1)
@@ -230,9 +221,9 @@ def test_what_was_written_too_long_ago_is_forgotten(
         now_s += 1.0
         memory.note(step(1e6 - n, unit(n), str(n), state_id=n))
     assert len(memory) == 50 + 1
-    assert found(memory, unit(0))[0].caption != "0"
-    assert found(memory, unit(200))[0].caption != "200"
-    assert found(memory, unit(230))[0].caption == "230"
+    assert memory.find(unit(0))[0].caption != "0"
+    assert memory.find(unit(200))[0].caption != "200"
+    assert memory.find(unit(230))[0].caption == "230"
     memory.close()
     again = opened(tmp_path / "memory.db")
     assert len(again) == 51
@@ -247,7 +238,7 @@ def test_a_record_stays_within_its_size(tmp_path: Path) -> None:
         sizes.append(memory.size_mb())
     # Looked at every 128 entries: so far it may go beyond.
     assert 0.15 < max(sizes) < 0.25
-    assert found(memory, unit(3999))[0].caption.startswith("caption 3999 ")
+    assert memory.find(unit(3999))[0].caption.startswith("caption 3999 ")
     assert 100 < len(memory) < 4000
     memory.close()
     assert (tmp_path / "memory.db").stat().st_size < 0.5e6
@@ -269,7 +260,7 @@ def test_a_full_disk_costs_entries_and_nothing_else(record: Path) -> None:
     assert kept == 199 - refused  # 2 before, and what still found room
     memory._database.execute(f"PRAGMA max_page_count = {pages + 100}")
     memory.note(step(500, unit(500), "room again", state_id=500, camera="eye 199"))
-    assert found(memory, unit(500))[0].caption == "room again"
+    assert memory.find(unit(500))[0].caption == "room again"
     memory.close()
     again = opened(record)
     assert len(again) == kept + 1

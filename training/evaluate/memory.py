@@ -24,7 +24,7 @@ from vljepa_ros.model.engine import Engine
 from vljepa_ros.stream.clip_buffer import NS_PER_S
 from vljepa_ros.stream.perceiver import Perceiver
 from vljepa_ros.types import EmbeddingE, Frame, Step
-from vljepa_ros.world.memory import Memory, Seen
+from vljepa_ros.world.memory import Memory
 
 FOUND = 5
 
@@ -116,7 +116,7 @@ def _scores(
     away_s: list[float] = []
     for wanted_E, happening in zip(wanted_QE, happenings, strict=True):
         true = [h for h in happenings if h.meaning == happening.meaning]
-        found = _found(memory, wanted_E)
+        found = memory.find(wanted_E, k=FOUND)
         apart_s = [min(h.away_s(s.stamp_ns / NS_PER_S) for h in true) for s in found]
         first.append(apart_s[0] == 0.0)
         in_five.append(min(apart_s) == 0.0)
@@ -127,15 +127,6 @@ def _scores(
         f"{name}_time_error_s": float(np.mean(away_s)),
         f"{name}_time_error_s_p50": float(np.median(away_s)),
     }
-
-
-def _found(memory: Memory, wanted_E: EmbeddingE) -> list[Seen]:
-    search = memory.search(wanted_E, k=FOUND)
-    while True:
-        try:
-            next(search)
-        except StopIteration as end:
-            return list(end.value)
 
 
 if __name__ == "__main__":

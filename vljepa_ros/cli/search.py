@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from contextlib import closing
 from datetime import datetime
 
 from vljepa_ros.cli.errors import CommandError
@@ -59,16 +60,10 @@ def found(given: argparse.Namespace) -> list[Seen]:
             f"all {memory.foreign} entries of {given.store} are of another model than "
             f"{engine.config.name} ({engine.sha256[:12]}); give --model the one that the node ran"
         )
-    search = memory.search(
-        wanted_E, camera=given.camera, start_ns=given.since, end_ns=given.until, k=given.k
-    )
-    try:
-        while True:
-            next(search)
-    except StopIteration as end:
-        return list(end.value)
-    finally:
-        memory.close()
+    with closing(memory):
+        return memory.find(
+            wanted_E, camera=given.camera, start_ns=given.since, end_ns=given.until, k=given.k
+        )
 
 
 def _line(seen: Seen) -> str:

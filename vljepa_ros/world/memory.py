@@ -17,7 +17,7 @@ from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -237,6 +237,16 @@ class Memory:
             row = int(rows_N[at])
             found.append(self._seen(row, float(similarity_N[at])))
         return found
+
+    def find(self, wanted_E: EmbeddingE, **which: Any) -> list[Seen]:
+        """The same, for who has nobody to give a turn to."""
+        search = self.search(wanted_E, **which)
+        while True:
+            try:
+                next(search)
+            except StopIteration as end:
+                found: list[Seen] = end.value
+                return found
 
     def _state_key(self, source: int, state_id: int) -> tuple[int, str, int]:
         """Ids of states begin again in each run."""
