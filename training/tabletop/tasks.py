@@ -28,7 +28,7 @@ AFTER = ("scene_caption", "question", "transition")
 """What is asked of imagined scenes."""
 
 
-QUESTION_WEIGHTS = {"existence": 3.0, "left_of": 3.0, "on_top": 2.0, "count_shape": 2.0}
+QUESTION_WEIGHTS = {"existence": 3.0, "left_of": 3.0, "on_top": 6.0, "count_shape": 2.0}
 """How often a type is asked where others could be: these need several objects to be compared."""
 EASY_OUTCOMES = (
     "already", "blocked", "drawer_closed", "drawer_empty", "drawer_full", "hands_full",
