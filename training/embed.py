@@ -12,8 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from training.distributed import ALONE, Ranks
 from training.grounding import GroundingHeads, HiddenStates
 from training.loss import Temperature, info_nce
+from training.pairs import Pairs
 from training.x_encoder import HEADS_LR_SHARE
 from vljepa_ros.model.vljepa import VLJepa
 
@@ -34,8 +36,10 @@ class EmbedStage:
         token_dropout: float,
         validation: list[dict[str, Tensor]],
         heads: GroundingHeads,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._model = model
+        self._ranks = ranks
         self._y_lr_share = y_lr_share
         self._token_dropout = token_dropout
         self._temperature = temperature
@@ -85,18 +89,23 @@ class EmbedStage:
         then_BE = predictor(predictor.still(next_RND), ids_BL[rows:], mask_BL[rows:])
         return torch.cat([first.embedding_BE, then_BE]), next_RND
 
-    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        train_text = self._y_lr_share > 0
-        text_UE = encode_texts(self._model, batch, train_text)
+    def embed(self, batch: dict[str, Tensor]) -> tuple[Pairs, Tensor, dict[str, float]]:
+        text_UE = encode_texts(self._model, batch, train=self._y_lr_share > 0)
         with HiddenStates(self._model.predictor) as hidden:
             predicted_BE, next_RND = self.predict(batch)
-        loss, metrics = embedding_loss(self._temperature, predicted_BE, text_UE, batch)
-        ground_loss, ground_metrics = self._heads.loss(hidden.middle_BNW, hidden.late_BNW, batch)
-        loss, metrics = loss + ground_loss, metrics | ground_metrics
+        loss, metrics = self._heads.loss(hidden.middle_BNW, hidden.late_BNW, batch)
         if next_RND is not None:
             token_loss, token_metrics = next_token_loss(next_RND, batch)
             loss, metrics = loss + NEXT_TOKEN_WEIGHT * token_loss, metrics | token_metrics
-        return loss, metrics
+        return pairs_of(batch, predicted_BE, text_UE, self._temperature), loss, metrics
+
+    def contrast(self, pairs: Pairs) -> tuple[Tensor, dict[str, float]]:
+        return contrast(pairs, self._ranks)
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        pairs, others, other_metrics = self.embed(batch)
+        loss, metrics = self.contrast(pairs)
+        return loss + others, metrics | other_metrics
 
     def evaluate(self) -> dict[str, float]:
         totals: dict[str, float] = {}
@@ -111,8 +120,11 @@ class EmbedStage:
 class ParaphraseStage:
     """Trains the Y-encoder to give wordings of one meaning one embedding."""
 
-    def __init__(self, model: VLJepa, batches: Dataset[dict[str, Tensor]]) -> None:
+    def __init__(
+        self, model: VLJepa, batches: Dataset[dict[str, Tensor]], ranks: Ranks = ALONE
+    ) -> None:
         self._model = model
+        self._ranks = ranks
         self._temperature = Temperature()
         self._batches = batches
         self._module = nn.ModuleDict(
@@ -128,10 +140,17 @@ class ParaphraseStage:
     def batches(self) -> Dataset[dict[str, Tensor]]:
         return self._batches
 
-    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    def embed(self, batch: dict[str, Tensor]) -> tuple[Pairs, Tensor, dict[str, float]]:
         anchor_BE = self._model.y_encoder(batch["query_ids_BL"], batch["query_mask_BL"])
         text_UE = encode_texts(self._model, batch, train=True)
-        return embedding_loss(self._temperature, anchor_BE, text_UE, batch)
+        pairs = pairs_of(batch, anchor_BE, text_UE, self._temperature)
+        return pairs, anchor_BE.new_zeros(()), {}
+
+    def contrast(self, pairs: Pairs) -> tuple[Tensor, dict[str, float]]:
+        return contrast(pairs, self._ranks)
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        return self.contrast(self.embed(batch)[0])
 
     def evaluate(self) -> dict[str, float]:
         return {}
@@ -152,35 +171,49 @@ def encode_texts(model: VLJepa, batch: dict[str, Tensor], train: bool) -> Tensor
     return torch.cat(parts)
 
 
-def embedding_loss(
-    temperature: Temperature, predicted_BE: Tensor, text_UE: Tensor, batch: dict[str, Tensor]
-) -> tuple[Tensor, dict[str, float]]:
-    """InfoNCE of a batch, with its rank-one rate among own candidates and in the batch."""
-    target_BE = text_UE[batch["target_row_B"]]
-    own_BKE = text_UE[batch["candidate_row_BK"]]
-    exists_BK = batch["candidate_exists_BK"]
-    loss = info_nce(
+def pairs_of(
+    batch: dict[str, Tensor], predicted_BE: Tensor, text_UE: Tensor, temperature: Temperature
+) -> Pairs:
+    """What a batch's rows are compared with: their targets and their own candidates."""
+    return Pairs(
         predicted_BE,
-        target_BE,
-        batch["key_B"],
+        text_UE[batch["target_row_B"]],
+        text_UE[batch["candidate_row_BK"]],
         temperature(),
-        candidate_BKE=own_BKE,
-        candidate_mask_BK=exists_BK,
+        batch["key_B"],
+        batch["candidate_exists_BK"],
     )
-    with torch.no_grad():
-        similarity_BB = predicted_BE.float() @ target_BE.float().T
-        right_B = similarity_BB.diagonal()
-        equal_BB = batch["key_B"][:, None] == batch["key_B"][None, :]
-        rival_B = similarity_BB.masked_fill(equal_BB, -1).amax(dim=1)
-        own_BK = torch.einsum("be,bke->bk", predicted_BE.float(), own_BKE.float())
-        own_B = own_BK.masked_fill(~exists_BK, -1).amax(dim=1)
-        metrics = {
-            "cosine": float(right_B.mean()),
-            "first_in_batch": float((right_B > rival_B).float().mean()),
-            "first_of_own": float((right_B > own_B).float().mean()),
-            "temperature": float(1 / temperature().detach()),
-        }
-    return loss, metrics
+
+
+def contrast(pairs: Pairs, ranks: Ranks) -> tuple[Tensor, dict[str, float]]:
+    """InfoNCE of this rank's rows, with their rank-one rate among own candidates and own rows."""
+    loss = info_nce(
+        pairs.predicted_BE,
+        pairs.target_BE,
+        pairs.key_B,
+        pairs.scale,
+        candidate_bKE=pairs.candidate_BKE,
+        candidate_mask_bK=pairs.candidate_exists_BK,
+        ranks=ranks,
+    )
+    return loss, _first_rates(pairs)
+
+
+@torch.no_grad()
+def _first_rates(pairs: Pairs) -> dict[str, float]:
+    predicted_BE, target_BE = pairs.predicted_BE.float(), pairs.target_BE.float()
+    similarity_BB = predicted_BE @ target_BE.T
+    right_B = similarity_BB.diagonal()
+    equal_BB = pairs.key_B[:, None] == pairs.key_B[None, :]
+    rival_B = similarity_BB.masked_fill(equal_BB, -1).amax(dim=1)
+    own_BK = torch.einsum("be,bke->bk", predicted_BE, pairs.candidate_BKE.float())
+    own_B = own_BK.masked_fill(~pairs.candidate_exists_BK, -1).amax(dim=1)
+    return {
+        "cosine": float(right_B.mean()),
+        "first_in_batch": float((right_B > rival_B).float().mean()),
+        "first_of_own": float((right_B > own_B).float().mean()),
+        "temperature": float(1 / pairs.scale.detach()),
+    }
 
 
 def next_token_loss(next_RND: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-import json
+import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch import nn
+from torch.distributed.tensor import DTensor
+from torch.utils.data import DataLoader
 
+from training.distributed import ALONE, Ranks
 from training.optim import Schedule, learning_rate, param_groups, set_learning_rate
-from training.precision import autocast
-from training.state import load_state, save_state
+from training.parallel import Batch, Parallel, Stage
+from training.state import Progress, States
+from training.stop import Guard, Interruption
+from training.watch import Watch
 
-LOG_EVERY_STEPS = 20
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """How a run is spread over processes and memory; its numbers stay the same."""
+
+    parts: int = 1
+    """Parts that each rank takes its share of a batch in, one after the other."""
+    sharded: bool = False
+    """Shard weights and optimiser over the ranks (FSDP2) instead of copying them (DDP)."""
+    recompute: bool = False
+    """Keep the layers' inputs alone and run them again on the way back."""
+    compiled: bool = False
+    """Compile the transformer layers."""
+    keep_states: int = 2
+    explodes_at: float = 20.0
+    """A loss of so many times its running mean stops the run."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +44,7 @@ class FitConfig:
 
     steps: int = 1000
     batch_size: int = 128
+    """Rows of a batch, over all ranks."""
     lr: float = 1e-3
     warmup_steps: int = 100
     schedule: Schedule = "cosine"
@@ -37,96 +56,138 @@ class FitConfig:
     threads: int = 2
     save_every_s: float = 120.0
     device: str = "cpu"
+    engine: EngineConfig = field(default_factory=EngineConfig)
+
+    def parts(self, ranks: Ranks) -> int:
+        """Parts that a batch is cut into, over all ranks.
+
+        Raises:
+            ValueError: they would not be alike.
+        """
+        parts = self.engine.parts * ranks.world
+        if self.batch_size % parts:
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be cut into {ranks.world} ranks x "
+                f"{self.engine.parts} parts of equal size; make it a multiple of {parts}"
+            )
+        return parts
 
 
-class Stage(Protocol):
-    """One thing to train: its parts, its batches (a pure function of the step), its loss."""
+def fit(
+    stage: Stage,
+    config: FitConfig,
+    out: Path,
+    say: Callable[[str], None] = print,
+    ranks: Ranks = ALONE,
+) -> None:
+    """Train `stage` for `config.steps`, resuming from `out` where it was interrupted.
 
-    def module(self) -> nn.Module: ...
-    def parts(self) -> list[tuple[nn.Module, float]]: ...
-    def batches(self) -> Dataset[dict[str, Tensor]]: ...
-    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]: ...
-    def evaluate(self) -> dict[str, float]: ...
-
-
-class NonFiniteLossError(RuntimeError):
-    """The loss is NaN or infinite; the message names the step."""
-
-
-def fit(stage: Stage, config: FitConfig, out: Path, say: Callable[[str], None] = print) -> None:
-    """Train `stage` for `config.steps`, resuming from `out` where it was interrupted."""
+    Raises:
+        Interruption: SIGTERM or SIGUSR1 came; the state is saved.
+        LossError: the loss is no number or explodes; its batch is saved.
+        StateError: a state cannot be written, or is that of another model.
+    """
+    config.parts(ranks)
     torch.set_num_threads(config.threads)
-    torch.manual_seed(config.seed)
+    torch.manual_seed(config.seed + ranks.rank)
     out.mkdir(parents=True, exist_ok=True)
-    module = stage.module().to(config.device)
+    device = ranks.device(config.device)
+    engine = config.engine
+    parallel = Parallel(
+        stage,
+        ranks,
+        device,
+        sharded=engine.sharded,
+        recompute=engine.recompute,
+        compiled=engine.compiled,
+    )
+    module = stage.module()
     optimiser = torch.optim.AdamW(
         param_groups(stage.parts(), config.weight_decay),
         lr=config.lr,
         betas=(0.9, config.beta2),
     )
-    lr_at = learning_rate(config.schedule, config.lr, config.warmup_steps, config.steps)
-    first, seconds_before = load_state(out, module, optimiser)
-    started = last_saved = time.monotonic()
-    log = _Log(out / "log.jsonl", say)
-    for step, batch in enumerate(_load(stage.batches(), config, first), start=first):
-        set_learning_rate(optimiser, lr_at(step))
-        metrics = _train_step(stage, batch, optimiser, config)
-        now = time.monotonic()
-        if step % LOG_EVERY_STEPS == 0 or step + 1 == config.steps:
-            log.write(step, seconds_before + now - started, metrics)
-        if now - last_saved > config.save_every_s or step + 1 == config.steps:
-            save_state(out, step + 1, module, optimiser, seconds_before + now - started)
-            last_saved = time.monotonic()
-    module.eval()
-    scores = stage.evaluate()
-    if scores:
-        log.write(config.steps, seconds_before + time.monotonic() - started, scores)
+    states = States(out, ranks, engine.keep_states)
+    done = states.load(module, optimiser)
+    loop = _Loop(config, ranks, parallel, optimiser, device)
+    with Watch(out, config.steps, config.batch_size, ranks, say) as watch, Guard(ranks) as guard:
+        started = last_saved = time.monotonic()
+
+        def save(step: int) -> None:
+            seconds = done.seconds + time.monotonic() - started
+            states.save(Progress(step, seconds), module, optimiser)
+
+        for step, parts in loop.batches(stage, done.step, watch):
+            loss, metrics = loop.step(step, parts)
+            states.check()
+            guard.check(loss, metrics["grad_norm"], step, parts, out, engine.explodes_at)
+            seconds = done.seconds + time.monotonic() - started
+            watch.step(step, seconds, {"loss": loss} | metrics)
+            last = step + 1 == config.steps
+            asked = guard.asked()
+            due = ranks.largest(time.monotonic() - last_saved) > config.save_every_s
+            if due or last or asked:
+                save(step + 1)
+                last_saved = time.monotonic()
+            if asked and not last:
+                states.wait()
+                raise Interruption(step + 1)
+        states.wait()
+        ranks.wait()
+        scores = ranks.means(parallel.evaluate())
+        if scores:
+            watch.write(config.steps, done.seconds + time.monotonic() - started, scores)
 
 
-def _load(
-    batches: Dataset[dict[str, Tensor]], config: FitConfig, first: int
-) -> DataLoader[dict[str, Tensor]]:
-    return DataLoader(
-        batches,
-        batch_size=None,
-        sampler=range(first, config.steps),
-        num_workers=config.workers,
-        prefetch_factor=4 if config.workers else None,
-    )
+class _Loop:
+    """The steps of one run."""
 
+    def __init__(
+        self,
+        config: FitConfig,
+        ranks: Ranks,
+        parallel: Parallel,
+        optimiser: torch.optim.Optimizer,
+        device: str,
+    ) -> None:
+        self._config, self._ranks, self._device = config, ranks, device
+        self._parallel, self._optimiser = parallel, optimiser
+        self._lr_at = learning_rate(config.schedule, config.lr, config.warmup_steps, config.steps)
+        groups = optimiser.param_groups
+        self._trained = [p for group in groups for p in group["params"]]
 
-def _train_step(
-    stage: Stage, batch: dict[str, Tensor], optimiser: torch.optim.Optimizer, config: FitConfig
-) -> dict[str, float]:
-    stage.module().train()
-    batch = {name: value.to(config.device) for name, value in batch.items()}
-    with autocast(config.device):
-        loss, metrics = stage.loss(batch)
-    if not torch.isfinite(loss):
-        raise NonFiniteLossError(f"loss is {loss.item()}; lower the learning rate")
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    trained = [p for group in optimiser.param_groups for p in group["params"]]
-    norm = nn.utils.clip_grad_norm_(trained, config.clip_norm)
-    optimiser.step()
-    return {
-        "loss": float(loss.detach()),
-        "grad_norm": float(norm),
-        "lr": float(optimiser.param_groups[0]["lr"]),
-        **metrics,
-    }
+    def batches(self, stage: Stage, first: int, watch: Watch) -> Iterator[tuple[int, list[Batch]]]:
+        """This rank's parts of each batch from step `first` on."""
+        config, world, own = self._config, self._ranks.world, self._config.engine.parts
+        items = [
+            (step * own + part) * world + self._ranks.rank
+            for step in range(first, config.steps)
+            for part in range(own)
+        ]
+        loader: DataLoader[Batch] = DataLoader(
+            stage.batches(),
+            batch_size=None,
+            sampler=items,
+            num_workers=config.workers,
+            prefetch_factor=4 if config.workers else None,
+        )
+        loaded = iter(loader)
+        for step in range(first, config.steps):
+            with watch.waiting():
+                parts = [next(loaded) for _ in range(own)]
+            yield step, parts
 
-
-class _Log:
-    """JSON lines on disk, a short line on the screen."""
-
-    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
-        self._path = path
-        self._say = say
-
-    def write(self, step: int, seconds: float, metrics: dict[str, Any]) -> None:
-        row = {"step": step, "seconds": round(seconds, 1)}
-        row |= {k: round(v, 5) for k, v in metrics.items()}
-        with self._path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        self._say(" ".join(f"{k}={v}" for k, v in row.items()))
+    def step(self, step: int, parts: list[Batch]) -> tuple[float, dict[str, float]]:
+        """One step of the optimiser; the batch's loss over all ranks, and this rank's metrics."""
+        self._parallel.trained.train()
+        set_learning_rate(self._optimiser, self._lr_at(step))
+        self._optimiser.zero_grad(set_to_none=True)
+        loss, metrics = self._parallel.backward(
+            [{name: value.to(self._device) for name, value in part.items()} for part in parts]
+        )
+        clipped = nn.utils.clip_grad_norm_(self._trained, self._config.clip_norm)
+        norm = float(clipped.full_tensor() if isinstance(clipped, DTensor) else clipped)
+        if math.isfinite(norm):
+            self._optimiser.step()
+        first_lr = float(self._optimiser.param_groups[0]["lr"])
+        return self._ranks.mean(loss), {"grad_norm": norm, "lr": first_lr} | metrics

@@ -1,62 +1,275 @@
-"""Saving and resuming a run without pickle: tensors as safetensors, the rest as JSON.
+"""Saving and resuming a run without pickle: sharded safetensors beside a manifest.
 
-A batch is a pure function of (seed, step), so model, optimiser and step are the whole state and a
-resumed run continues exactly.
+Every rank writes its share of weights, optimiser and random state while training goes on
+(torch.distributed.checkpoint); the first rank then writes the manifest with every file's digest and
+puts the folder in its place with one rename. So a state is whole or it is not there, and one that
+was damaged later is passed over for the one before. A batch is a pure function of (seed, step), so
+the step is the loader's position. Weights and moments are kept as whole tensors: another number of
+ranks resumes from them as well.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.hf_storage import (
+    HuggingFaceStorageReader,
+    HuggingFaceStorageWriter,
+)
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import async_save
 
-STATE_FOLDER = "state"
+from training.distributed import ALONE, Ranks
 
-
-def save_state(
-    out: Path, step: int, module: nn.Module, optimiser: torch.optim.Optimizer, seconds: float
-) -> None:
-    """Write atomically: a folder beside the old one, then swapped in."""
-    partial = out / f"{STATE_FOLDER}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    save_file(_contiguous(module.state_dict()), partial / "module.safetensors")
-    moments = {
-        f"{index}.{name}": value
-        for index, entry in optimiser.state_dict()["state"].items()
-        for name, value in entry.items()
-    }
-    save_file(_contiguous(moments), partial / "optimiser.safetensors")
-    (partial / "state.json").write_text(json.dumps({"step": step, "seconds": seconds}))
-    final = out / STATE_FOLDER
-    shutil.rmtree(final, ignore_errors=True)
-    partial.rename(final)
+STATES_FOLDER = "states"
+MANIFEST = "state.json"
 
 
-def load_state(out: Path, module: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[int, float]:
-    """Restore in place.
+class StateError(RuntimeError):
+    """A state cannot be written, or does not fit what is trained; the message says the mend."""
 
-    Returns:
-        The next step and the seconds trained so far; (0, 0.0) where there is nothing to resume.
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is."""
+
+    step: int = 0
+    """The next step."""
+    seconds: float = 0.0
+    """Trained so far."""
+
+
+class States:
+    """The saved states of one run, below `<out>/states`."""
+
+    def __init__(self, out: Path, ranks: Ranks = ALONE, keep: int = 2) -> None:
+        self._folder = out / STATES_FOLDER
+        self._ranks = ranks
+        self._keep = keep
+        # Apart from training's own exchanges: two threads must not share one group.
+        self._group = dist.new_group(backend="gloo") if ranks.world > 1 else None
+        self._saving: Future[None] | None = None
+        # Said by torch of every state of a process alone.
+        warnings.filterwarnings("ignore", "torch.distributed is disabled")
+
+    def save(self, progress: Progress, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+        """Begin to write a state; training may go on at once. Every rank must call it."""
+        self.wait()
+        partial = self._path(progress.step).with_suffix(".partial")
+        if self._ranks.first:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+        self._ranks.wait()
+        tensors = dict(_weights(module)) | dict(_moments(module, optimiser))
+        tensors |= {f"random.{self._ranks.rank}.{n}": x for n, x in _random_state().items()}
+        writer = HuggingFaceStorageWriter(str(partial), save_distributed=True)
+        written = async_save(
+            tensors,
+            storage_writer=writer,
+            process_group=self._group,
+            no_dist=self._group is None,
+        )
+        assert isinstance(written, Future)
+        saving: Future[None] = Future()
+        self._saving = saving
+        written.add_done_callback(lambda done: self._finish(done, saving, partial, progress))
+
+    def _finish(
+        self, written: Future[Any], saving: Future[None], partial: Path, progress: Progress
+    ) -> None:
+        """In the thread that wrote: the manifest, the rename, and the oldest states go."""
+        try:
+            written.result()
+            if self._ranks.first:
+                self._seal(partial, progress)
+            saving.set_result(None)
+        except (OSError, RuntimeError, CheckpointException) as error:
+            saving.set_exception(
+                StateError(
+                    f"the state of step {progress.step} could not be written below "
+                    f"{self._folder} ({error}); the states before it are whole: make room and "
+                    "run the same command again"
+                )
+            )
+
+    def _seal(self, partial: Path, progress: Progress) -> None:
+        digests = {path.name: _digest(path) for path in sorted(partial.glob("*.safetensors"))}
+        manifest = {
+            "step": progress.step,
+            "seconds": progress.seconds,
+            "world": self._ranks.world,
+            "torch": torch.__version__,
+            "sha256": digests,
+        }
+        with (partial / MANIFEST).open("w") as file:
+            file.write(json.dumps(manifest, indent=2))
+            file.flush()
+            os.fsync(file.fileno())
+        final = self._path(progress.step)
+        shutil.rmtree(final, ignore_errors=True)
+        partial.rename(final)
+        for old in self._all()[self._keep :]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def check(self) -> None:
+        """Raise what went wrong in a save that has ended meanwhile."""
+        if self._saving is not None and self._saving.done():
+            self.wait()
+
+    def wait(self) -> None:
+        """Until the state that is being written is whole.
+
+        Raises:
+            StateError: it could not be written.
+        """
+        if self._saving is not None:
+            saving, self._saving = self._saving, None
+            saving.result()
+
+    def load(self, module: nn.Module, optimiser: torch.optim.Optimizer) -> Progress:
+        """Restore the newest whole state in place; `Progress()` where there is none.
+
+        Raises:
+            StateError: it is that of another model.
+        """
+        step = int(self._ranks.largest(self._newest() if self._ranks.first else -1))
+        if step < 0:
+            return Progress()
+        folder = self._path(step)
+        manifest = json.loads((folder / MANIFEST).read_text())
+        reader = HuggingFaceStorageReader(str(folder))
+        saved = {
+            name: entry.size
+            for name, entry in reader.read_metadata().state_dict_metadata.items()
+            if isinstance(entry, TensorStorageMetadata)
+        }
+        weights = dict(_weights(module))
+        _check_fits(saved, weights, folder)
+        moments = dict(_empty_moments(saved, module))
+        random = {}
+        if manifest["world"] == self._ranks.world:
+            own = f"random.{self._ranks.rank}."
+            random = {
+                name: torch.empty(size, dtype=torch.uint8)
+                for name, size in saved.items()
+                if name.startswith(own)
+            }
+        load(weights | moments | random, storage_reader=reader, no_dist=self._group is None)
+        _set_moments(moments, module, optimiser)
+        _set_random_state({name.rpartition(".")[2]: x for name, x in random.items()})
+        return Progress(step, float(manifest["seconds"]))
+
+    def _newest(self) -> int:
+        """Step of the newest state whose files are what they were when written; -1 without."""
+        for leftover in self._folder.glob("*.partial"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        for folder in self._all():
+            if _whole(folder):
+                return int(folder.name.partition("-")[2])
+            print(f"{folder} is damaged; going back to the state before it", flush=True)
+        return -1
+
+    def _all(self) -> list[Path]:
+        return sorted(self._folder.glob("step-????????"), reverse=True)
+
+    def _path(self, step: int) -> Path:
+        return self._folder / f"step-{step:08d}"
+
+
+def progress_of(out: Path) -> Progress:
+    """How far the newest state of a run is.
+
+    Raises:
+        StateError: it has none.
     """
-    folder = out / STATE_FOLDER
-    if not (folder / "state.json").exists():
-        return 0, 0.0
-    module.load_state_dict(load_file(folder / "module.safetensors"), strict=True)
-    state: dict[int, dict[str, Any]] = {}
-    for name, value in load_file(folder / "optimiser.safetensors").items():
-        index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = value
-    groups = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({"state": state, "param_groups": groups})
-    saved = json.loads((folder / "state.json").read_text())
-    return int(saved["step"]), float(saved["seconds"])
+    for path in sorted((out / STATES_FOLDER).glob(f"step-????????/{MANIFEST}"), reverse=True):
+        manifest = json.loads(path.read_text())
+        return Progress(int(manifest["step"]), float(manifest["seconds"]))
+    raise StateError(f"nothing was trained below {out}")
 
 
-def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach().contiguous() for name, value in tensors.items()}
+def _weights(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    for name, tensor in module.state_dict().items():
+        yield f"weights.{name}", tensor
+
+
+def _moments(module: nn.Module, optimiser: torch.optim.Optimizer) -> Iterator[tuple[str, Tensor]]:
+    """The optimiser's tensors by the parameter's name; those of no dimension get one."""
+    for name, parameter in module.named_parameters():
+        for key, value in optimiser.state.get(parameter, {}).items():
+            yield f"moments.{name}.{key}", value.reshape(1) if value.ndim == 0 else value
+
+
+def _empty_moments(saved: dict[str, torch.Size], module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    for name, parameter in module.named_parameters():
+        for key in ("step", "exp_avg", "exp_avg_sq"):
+            if f"moments.{name}.{key}" in saved:
+                like = torch.zeros(1) if key == "step" else torch.zeros_like(parameter)
+                yield f"moments.{name}.{key}", like.detach()
+
+
+def _set_moments(
+    moments: dict[str, Tensor], module: nn.Module, optimiser: torch.optim.Optimizer
+) -> None:
+    parameters = dict(module.named_parameters())
+    for full_name, value in moments.items():
+        name, _, key = full_name.removeprefix("moments.").rpartition(".")
+        whole = value.reshape(()) if key == "step" else value
+        optimiser.state[parameters[name]][key] = whole
+
+
+def _check_fits(saved: dict[str, torch.Size], weights: dict[str, Tensor], folder: Path) -> None:
+    there = {n: tuple(size) for n, size in saved.items() if n.startswith("weights.")}
+    wanted = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    wrong = sorted(n for n in there.keys() | wanted.keys() if there.get(n) != wanted.get(n))
+    if wrong:
+        first = wrong[0]
+        raise StateError(
+            f"{folder} is the state of another model: {first.removeprefix('weights.')} is "
+            f"{there.get(first, 'not there')}, wanted {wanted.get(first, 'not there')} "
+            f"({len(wrong)} differ); train into another folder with --out"
+        )
+
+
+def _random_state() -> dict[str, Tensor]:
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_initialized():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def _set_random_state(state: dict[str, Tensor]) -> None:
+    if "cpu" in state:
+        torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_initialized():
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+def _whole(folder: Path) -> bool:
+    try:
+        digests = json.loads((folder / MANIFEST).read_text())["sha256"]
+        return bool(digests) and all(_digest(folder / name) == d for name, d in digests.items())
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _digest(path: Path) -> str:
+    sha256 = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            sha256.update(block)
+    return sha256.hexdigest()

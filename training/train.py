@@ -16,13 +16,16 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 
+from training.distributed import ALONE, Ranks, ranks
 from training.embed import EmbedStage, ParaphraseStage
-from training.fit import FitConfig, Stage, fit
+from training.fit import FitConfig, fit
 from training.grounding import GroundingHeads
 from training.loss import Temperature
+from training.parallel import Stage
 from training.precision import attention
 from training.reliability import measure
 from training.runs import RECIPES, RUNS, EmbedRun, Recipe
+from training.state import progress_of
 from training.tabletop import cache as tabletop_cache
 from training.tabletop import language
 from training.tabletop.batches import ParaphraseBatches, WindowBatches
@@ -43,13 +46,15 @@ TOKENIZER_FILE = "tokenizer.json"
 
 
 class Chain:
-    """One recipe in one folder: what is trained so far lies in `<out>/<run>/state`."""
+    """One recipe in one folder: what is trained so far lies in `<out>/<run>/states`."""
 
-    def __init__(self, recipe: Recipe, out: Path) -> None:
+    def __init__(self, recipe: Recipe, out: Path, ranks: Ranks = ALONE) -> None:
         self.recipe = recipe
+        self.ranks = ranks
         self.out = out
         out.mkdir(parents=True, exist_ok=True)
-        (out / "recipe.json").write_text(json.dumps(to_dict(recipe), indent=2))
+        if ranks.first:
+            (out / "recipe.json").write_text(json.dumps(to_dict(recipe), indent=2))
         self.model, self.tokenizer, temperature = self._started() if recipe.start else self._new()
         self.temperature = Temperature(temperature)
 
@@ -73,12 +78,13 @@ class Chain:
 
     def _tokenizer(self) -> Tokenizer:
         path = self.out / TOKENIZER_FILE
-        if not path.exists():
+        if self.ranks.first and not path.exists():
             rng = np.random.default_rng(self.recipe.data.first_seed)
             corpus = language.corpus(rng, self.recipe.data.tokenizer_sentences)
             vocab_size = self.recipe.model.predictor.vocab_size
             tokenizer = ignore_case(train_tokenizer(corpus, vocab_size))
             path.write_text(tokenizer.to_json())
+        self.ranks.wait()
         return Tokenizer.from_file(path)
 
     def run(self, last: str = RUNS[-1]) -> None:
@@ -86,14 +92,22 @@ class Chain:
         for name in RUNS[: RUNS.index(last) + 1]:
             if name not in self.recipe.runs:
                 continue
-            print(f"run {name}", flush=True)
+            self.say(f"run {name}")
             config: FitConfig = getattr(self.recipe, name).fit
-            fit(getattr(self, f"_{name}")(), config, self.out / name)
+            fit(getattr(self, f"_{name}")(), config, self.out / name, self.say, self.ranks)
+
+    def say(self, line: str) -> None:
+        """One rank speaks for all."""
+        if self.ranks.first:
+            print(line, flush=True)
 
     def _frames(self) -> FrameCache:
         data = self.recipe.data
         folder = Path(data.cache)
-        tabletop_cache.build(folder, data.first_seed, data.episodes, workers=data.render_workers)
+        if self.ranks.first:
+            workers = data.render_workers
+            tabletop_cache.build(folder, data.first_seed, data.episodes, workers=workers)
+        self.ranks.wait()
         return FrameCache(folder)
 
     def _x_encoder(self) -> Stage:
@@ -101,12 +115,14 @@ class Chain:
         frames = self._frames()
         # What is kept aside must be new to every part: it tells how sure the model may be.
         seen, _ = frames.split(self.recipe.data.aside_every)
-        return XEncoderStage(self.model, frames, seen, config.batch_size, config.seed)
+        parts = config.parts(self.ranks)
+        return XEncoderStage(self.model, frames, seen, config.batch_size, config.seed, parts)
 
     def _y_encoder(self) -> Stage:
         config = self.recipe.y_encoder.fit
-        batches = ParaphraseBatches(self.tokenizer, config.batch_size, config.seed)
-        return ParaphraseStage(self.model, batches)
+        parts = config.parts(self.ranks)
+        batches = ParaphraseBatches(self.tokenizer, config.batch_size, config.seed, parts)
+        return ParaphraseStage(self.model, batches, self.ranks)
 
     def _pretrain(self) -> Stage:
         return self._embed(self.recipe.pretrain)
@@ -116,24 +132,31 @@ class Chain:
 
     def _embed(self, run: EmbedRun) -> Stage:
         seen, aside = self._windows(run.fit.device)
-        size, seed = run.fit.batch_size, run.fit.seed
+        size, seed, parts = run.fit.batch_size, run.fit.seed, run.fit.parts(self.ranks)
         config = self.recipe.model
         validation = WindowBatches(aside, self.tokenizer, config, run.mix, size, seed + 1)
         return EmbedStage(
             self.model,
             self.temperature,
-            WindowBatches(seen, self.tokenizer, config, run.mix, size, seed),
+            WindowBatches(seen, self.tokenizer, config, run.mix, size, seed, parts),
             run.y_lr_share,
             run.token_dropout,
             [validation[step] for step in range(VALIDATION_BATCHES)],
             GroundingHeads(self.model.predictor, seen.grid),
+            self.ranks,
         )
 
     def _y_decoder(self) -> Stage:
         run = self.recipe.y_decoder
         _, aside = self._windows(run.fit.device)
         batches = WindowBatches(
-            aside, self.tokenizer, self.recipe.model, run.mix, run.fit.batch_size, run.fit.seed + 2
+            aside,
+            self.tokenizer,
+            self.recipe.model,
+            run.mix,
+            run.fit.batch_size,
+            run.fit.seed + 2,
+            run.fit.parts(self.ranks),
         )
         return YDecoderStage(self.model, batches, run.predicted_share, run.noise)
 
@@ -141,14 +164,18 @@ class Chain:
         """Windows for the predictor, and those kept aside from it."""
         frames = self._frames()
         self.model.x_encoder.eval()
-        encode_cache(self.model, frames, device)
+        if self.ranks.first:
+            encode_cache(self.model, frames, self.ranks.device(device))
+        self.ranks.wait()
         model = self.recipe.model
         tubelets = model.clip_frames // model.x_encoder.tubelet_frames
         seen, aside = frames.split(self.recipe.data.aside_every)
         return Windows(frames, seen, tubelets), Windows(frames, aside, tubelets)
 
     def export(self, folder: Path) -> None:
-        """Write the checkpoint folder that the robot loads."""
+        """Write the checkpoint folder that the robot loads; the first rank does it."""
+        if not self.ranks.first:
+            return
         seconds = {name: self._seconds(name) for name in self.recipe.runs}
         meta = {
             "recipe": self.recipe.name,
@@ -166,8 +193,7 @@ class Chain:
         return measure(self.model, self.tokenizer, aside, self.recipe.reliability)
 
     def _seconds(self, name: str) -> float:
-        saved = json.loads((self.out / name / "state" / "state.json").read_text())
-        return float(saved["seconds"])
+        return progress_of(self.out / name).seconds
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -182,12 +208,13 @@ def main(arguments: list[str] | None = None) -> None:
     if given.config:
         recipe = override(recipe, yaml.safe_load(Path(given.config).read_text()))
     out = Path(given.out or f"runs/{recipe.name}")
-    chain = Chain(recipe, out)
-    chain.run(given.last)
-    if given.last == RUNS[-1]:
-        folder = Path(given.export or out / "checkpoint")
-        chain.export(folder)
-        print(f"checkpoint: {folder}")
+    with ranks(recipe.sft.fit.device) as these:
+        chain = Chain(recipe, out, these)
+        chain.run(given.last)
+        if given.last == RUNS[-1]:
+            folder = Path(given.export or out / "checkpoint")
+            chain.export(folder)
+            chain.say(f"checkpoint: {folder}")
 
 
 def _grows_from(model: ModelConfig, older: ModelConfig) -> bool:

@@ -71,12 +71,13 @@ class XEncoderStage:
         episodes: Sequence[CachedEpisode],
         batch_size: int,
         seed: int,
+        parts: int = 1,
     ) -> None:
         config = model.config.x_encoder
         self._side = config.crop_px // config.patch_px
         heads = DenseHeads(config.width, (cache.grid // self._side) ** 2)
         self._module = nn.ModuleDict({"x_encoder": model.x_encoder, "heads": heads})
-        self._batches = TubeletBatches(cache, episodes, batch_size, seed)
+        self._batches = TubeletBatches(cache, episodes, batch_size, seed, parts)
 
     def module(self) -> nn.Module:
         return self._module

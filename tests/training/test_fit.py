@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from training.fit import FitConfig, NonFiniteLossError, fit
+from training.fit import FitConfig, fit
+from training.stop import LossError
 
 
 class Batches(Dataset[dict[str, Tensor]]):
@@ -71,5 +72,5 @@ def test_a_finished_run_is_loaded_not_trained(tmp_path: Path) -> None:
 
 
 def test_nan_stops_the_run(tmp_path: Path) -> None:
-    with pytest.raises(NonFiniteLossError, match="learning rate"):
+    with pytest.raises(LossError, match="learning rate"):
         fit(Line(poison=True), CONFIG, tmp_path, say=lambda _: None)

@@ -48,14 +48,14 @@ def test_own_candidates_are_negatives_of_their_row_only() -> None:
     own = torch.stack([target[:1], -predicted[1:]])
     keys, scale = torch.tensor([1, 2]), torch.tensor(5.0)
     plain = info_nce(predicted, target, keys, scale)
-    with_own = info_nce(predicted, target, keys, scale, candidate_BKE=own)
+    with_own = info_nce(predicted, target, keys, scale, candidate_bKE=own)
     none = info_nce(
         predicted,
         target,
         keys,
         scale,
-        candidate_BKE=own,
-        candidate_mask_BK=torch.zeros(2, 1, dtype=torch.bool),
+        candidate_bKE=own,
+        candidate_mask_bK=torch.zeros(2, 1, dtype=torch.bool),
     )
     assert float(with_own) > float(plain)
     assert torch.allclose(none, plain)

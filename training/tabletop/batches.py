@@ -54,7 +54,8 @@ class Row:
 
 
 class WindowBatches(Dataset[dict[str, Tensor]]):
-    """The batch of a step, a pure function of (seed, step)."""
+    """The batch of a step, a pure function of (seed, step); item i is part i % parts of step
+    i // parts, and all parts are alike in size."""
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
         mix: TaskMix,
         batch_size: int,
         seed: int,
+        parts: int = 1,
     ) -> None:
         self._windows = windows
         self._tokenizer = tokenizer
@@ -71,11 +73,12 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
         self._mix = mix
         self._batch_size = batch_size
         self._seed = seed
+        self._parts = parts
 
     def rows(self, step: int) -> list[Row]:
         """The rows of a batch, rollouts first."""
         rng = np.random.default_rng([self._seed, step])
-        rollouts = round(self._batch_size * self._mix.rollout)
+        rollouts = round(self._batch_size * self._mix.rollout / self._parts) * self._parts
         rows: list[Row] = []
         while len(rows) < self._batch_size:
             task = "rollout" if len(rows) < rollouts else self._mix.draw(rng)
@@ -113,13 +116,14 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
         asked = inverse_sample(step.before.state, step.action, self._config, rng)
         return None if asked is None else Row(_joined(step), asked, step.before.stream)
 
-    def __getitem__(self, step: int) -> dict[str, Tensor]:
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Tokens (B, T, N, D) and, for the R rollouts that come first, those after, (R, N, D).
 
         Texts have B + R rows: what is asked of the imagined scenes comes after what is asked of
         the clips.
         """
-        rows = self.rows(step)
+        step, part = divmod(index, self._parts)
+        rows = self.rows(step)[part :: self._parts]
         steps = [row.step for row in rows if row.step is not None]
         asked = [row.asked for row in rows] + [row.then for row in rows if row.then is not None]
         batch = {"tokens_BTND": torch.from_numpy(np.stack([row.tokens_TND for row in rows]))}
@@ -211,14 +215,16 @@ def target_tensors(tokenizer: Tokenizer, asked: Sequence[Sample]) -> dict[str, T
 class ParaphraseBatches(Dataset[dict[str, Tensor]]):
     """Two wordings of one meaning and one-attribute edits of it: the Y-encoder's own lessons."""
 
-    def __init__(self, tokenizer: Tokenizer, batch_size: int, seed: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, batch_size: int, seed: int, parts: int = 1) -> None:
         self._tokenizer = tokenizer
         self._batch_size = batch_size
         self._seed = seed
+        self._parts = parts
 
-    def __getitem__(self, step: int) -> dict[str, Tensor]:
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        step, part = divmod(index, self._parts)
         rng = np.random.default_rng([self._seed, step])
-        asked = [_paraphrase(rng) for _ in range(self._batch_size)]
+        asked = [_paraphrase(rng) for _ in range(self._batch_size)][part :: self._parts]
         batch = text_tensors(self._tokenizer, "query", [s.query for s in asked])
         return batch | target_tensors(self._tokenizer, asked)
 

@@ -106,20 +106,27 @@ class TubeletBatches(Dataset[dict[str, Tensor]]):
     """Random pairs of neighbouring frames with the dense labels of the newer one."""
 
     def __init__(
-        self, cache: FrameCache, episodes: Sequence[CachedEpisode], batch_size: int, seed: int
+        self,
+        cache: FrameCache,
+        episodes: Sequence[CachedEpisode],
+        batch_size: int,
+        seed: int,
+        parts: int = 1,
     ) -> None:
         self._cache, self._episodes = cache, episodes
         self._batch_size = batch_size
         self._seed = seed
+        self._parts = parts
 
-    def __getitem__(self, step: int) -> dict[str, Tensor]:
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        step, part = divmod(index, self._parts)
         rng = np.random.default_rng([self._seed, step])
         picks = rng.integers(len(self._episodes), size=self._batch_size)
         rows: dict[str, list[npt.NDArray[np.generic]]] = {}
-        for pick in picks:
-            episode = self._episodes[pick]
+        chosen = [self._episodes[pick] for pick in picks]
+        drawn = [(e, e.start + int(rng.integers(1, e.count))) for e in chosen]
+        for episode, newer in drawn[part :: self._parts]:
             arrays = self._cache.shards[episode.shard].arrays
-            newer = episode.start + int(rng.integers(1, episode.count))
             rows.setdefault("pixels_BTCHW", []).append(arrays["frames"][newer - 1 : newer + 1])
             for name in MAPS:
                 rows.setdefault(name, []).append(arrays[name][newer])
