@@ -49,6 +49,15 @@ setup(
     entry_points={"console_scripts": ["vljepa = vljepa_ros.cli.main:main"]},
     extras_require={
         "video": ["av>=12"],
-        "training": ["jsonargparse>=4.30", "matplotlib>=3.8", "tensorboard>=2.15", "tqdm>=4.60"],
+        "training": [
+            "av>=14",
+            "jsonargparse>=4.30",
+            "kornia>=0.8",
+            "matplotlib>=3.8",
+            "pyarrow>=15",
+            "rosbags>=0.11",
+            "tensorboard>=2.15",
+            "tqdm>=4.60",
+        ],
     },
 )
