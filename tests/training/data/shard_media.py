@@ -27,6 +27,7 @@ def video(
     container: str = "mp4",
     codec: str = "libx264",
     gop: int = 4,
+    b_frames: int = 2,
     times_s: list[float] | None = None,
     movflags: str = "",
 ) -> bytes:
@@ -39,7 +40,12 @@ def video(
             stream.height, stream.width = size_hw
             stream.pix_fmt = "yuv420p"
             stream.codec_context.time_base = Fraction(1, 1000)
-            stream.options = {"crf": "10", "g": str(gop), "preset": "ultrafast", "bf": "2"}
+            stream.options = {
+                "crf": "10",
+                "g": str(gop),
+                "preset": "ultrafast",
+                "bf": str(b_frames),
+            }
             out.start_encoding()  # writes the header, even where no frame follows
             for i in range(frames):
                 grey = np.full((*size_hw, 3), LEVELS[i % len(LEVELS)], np.uint8)

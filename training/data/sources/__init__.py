@@ -1,0 +1,1 @@
+"""What shards are written from: one module a source, each with its arguments and its drafts."""
