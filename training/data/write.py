@@ -8,10 +8,10 @@ from pathlib import Path
 
 from training.data.errors import DataError
 from training.data.skips import Skips
-from training.data.sources import folder
+from training.data.sources import folder, tabletop
 from training.data.writer import SHARD_BYTES, write_shards
 
-SOURCES = {"folder": folder}
+SOURCES = {"tabletop": tabletop, "folder": folder}
 MIB = 1024 * 1024
 
 
