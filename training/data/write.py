@@ -8,10 +8,10 @@ from pathlib import Path
 
 from training.data.errors import DataError
 from training.data.skips import Skips
-from training.data.sources import folder, tabletop
+from training.data.sources import folder, lerobot, rosbag, tabletop
 from training.data.writer import SHARD_BYTES, write_shards
 
-SOURCES = {"tabletop": tabletop, "folder": folder}
+SOURCES = {"tabletop": tabletop, "folder": folder, "lerobot": lerobot, "rosbag": rosbag}
 MIB = 1024 * 1024
 
 
