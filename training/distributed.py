@@ -36,6 +36,7 @@ class Ranks:
 
     def device(self, kind: str) -> str:
         """This process's own device: "cpu" stays, "cuda" becomes "cuda:<local rank>"."""
+        kind = resolved(kind)
         return f"{kind}:{self.local_rank}" if kind == "cuda" else kind
 
     def rows(self, local_bX: Tensor) -> Tensor:
@@ -83,6 +84,13 @@ class Ranks:
 ALONE = Ranks()
 
 
+def resolved(kind: str) -> str:
+    """ "auto" is a GPU where there is one."""
+    if kind == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return kind
+
+
 # The names until torch 2.12, where there are no newer ones.
 _all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
 _reduce_scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
@@ -116,12 +124,13 @@ def ranks(kind: str = "cpu", timeout_s: float = TIMEOUT_S) -> Iterator[Ranks]:
     """The processes that torchrun started with this one; `ALONE` where it was not torchrun.
 
     Args:
-        kind: "cpu" or "cuda": what the tensors that are exchanged lie on.
+        kind: "cpu", "cuda" or "auto": what the tensors that are exchanged lie on.
         timeout_s: how long an exchange waits for a rank before it stops this one.
     """
     if "RANK" not in os.environ or dist.is_initialized():
         yield of_process()
         return
+    kind = resolved(kind)
     if kind == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     # Gloo beside NCCL: checkpoints are written from host memory while training goes on.

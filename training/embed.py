@@ -1,11 +1,15 @@
-"""Runs `y_encoder`, `pretrain` and `sft`: predicted and target embeddings meet in one loss.
+"""Runs `y_encoder`, `pretrain_…` and `sft`: predicted and target embeddings meet in one loss.
 
 `pretrain` asks for captions alone; `sft` mixes captions with labels and questions (VL-JEPA §3) and
 with actions, whose answer is what they would lead to: its embedding and the visual tokens after it.
-The X-encoder is frozen and its tokens come from the cache.
+On the tabletop the X-encoder is frozen and its tokens come from the cache; from shards it sees
+pixels.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -17,11 +21,37 @@ from training.grounding import GroundingHeads, HiddenStates
 from training.loss import Temperature, info_nce
 from training.pairs import Pairs
 from training.x_encoder import HEADS_LR_SHARE
+from vljepa_ros.model.preprocessing import normalise
 from vljepa_ros.model.vljepa import VLJepa
 
 LENGTH_CHUNKS = 4
 NEXT_TOKEN_WEIGHT = 6.0
 """Weight of the tokens after an action beside InfoNCE; tokens have about unit variance."""
+
+
+@dataclass(frozen=True, eq=False)
+class EmbedData:
+    """What an embedding run learns from."""
+
+    batches: Dataset[dict[str, Tensor]]
+    validation: Sequence[dict[str, Tensor]] = ()
+    grid: int | None = None
+    """Cells of a side of the dense labels that come with the batches; None: they bring none."""
+
+
+@dataclass(frozen=True)
+class EmbedSettings:
+    """How an embedding run learns."""
+
+    y_lr_share: float = 0.0
+    """The paper trains the Y-encoder at ×0.05; 0 keeps it as `y_encoder` made it."""
+    x_lr_share: float = 0.0
+    """0 keeps the X-encoder frozen; only from pixels it can be anything else."""
+    token_dropout: float = 0.1
+    """Cached tokens are the same in every pass; dropping some of their values keeps the predictor
+    from learning them by heart."""
+    near_equal: float = 1.0
+    """Rows whose targets have at least this cosine are no negatives of each other; 1 = off."""
 
 
 class EmbedStage:
@@ -31,43 +61,52 @@ class EmbedStage:
         self,
         model: VLJepa,
         temperature: Temperature,
-        batches: Dataset[dict[str, Tensor]],
-        y_lr_share: float,
-        token_dropout: float,
-        validation: list[dict[str, Tensor]],
-        heads: GroundingHeads,
+        data: EmbedData,
+        settings: EmbedSettings,
         ranks: Ranks = ALONE,
     ) -> None:
         self._model = model
-        self._ranks = ranks
-        self._y_lr_share = y_lr_share
-        self._token_dropout = token_dropout
         self._temperature = temperature
-        self._batches = batches
-        self._validation = validation
-        self._heads = heads
-        self._module = nn.ModuleDict(
-            {
-                "predictor": model.predictor,
-                "y_encoder": model.y_encoder,
-                "temperature": temperature,
-                "heads": heads,
-            }
-        )
+        self._data = data
+        self._settings = settings
+        self._ranks = ranks
+        self._heads: GroundingHeads | None = None
+        parts = {
+            "predictor": model.predictor,
+            "y_encoder": model.y_encoder,
+            "temperature": temperature,
+        }
+        if data.grid is not None:
+            self._heads = GroundingHeads(model.predictor, data.grid)
+            parts["heads"] = self._heads
+        else:
+            # From pixels: the X-encoder runs in every step, frozen or not.
+            parts["x_encoder"] = model.x_encoder
+        self._module = nn.ModuleDict(parts)
 
     def module(self) -> nn.Module:
         return self._module
 
     def parts(self) -> list[tuple[nn.Module, float]]:
-        return [
+        parts = [
             (self._model.predictor, 1.0),
-            (self._model.y_encoder, self._y_lr_share),
+            (self._model.y_encoder, self._settings.y_lr_share),
             (self._temperature, 1.0),
-            (self._heads, HEADS_LR_SHARE),
         ]
+        if self._heads is not None:
+            return [*parts, (self._heads, HEADS_LR_SHARE)]
+        return [*parts, (self._model.x_encoder, self._settings.x_lr_share)]
 
     def batches(self) -> Dataset[dict[str, Tensor]]:
-        return self._batches
+        return self._data.batches
+
+    def tokens(self, batch: dict[str, Tensor]) -> Tensor:
+        """Visual tokens (B, T, N, D) of a batch: those it brings, or those of its pixels."""
+        if "tokens_BTND" in batch:
+            return batch["tokens_BTND"].float()
+        with torch.set_grad_enabled(self._settings.x_lr_share > 0 and torch.is_grad_enabled()):
+            tokens_BTND: Tensor = self._model.x_encoder(normalise(batch["pixels_BTCHW"]))
+        return tokens_BTND
 
     def predict(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
         """Embeddings (B + R, E), and the tokens (R, N, D) after the R rollouts, if any.
@@ -75,8 +114,8 @@ class EmbedStage:
         After those of the B clips come the answers to what is asked of the scenes that the first R
         rows imagined, so a rollout's second step teaches its first.
         """
-        clean_BTND = batch["tokens_BTND"].float()
-        tokens_BTND = F.dropout(clean_BTND, self._token_dropout, self._module.training)
+        clean_BTND = self.tokens(batch)
+        tokens_BTND = F.dropout(clean_BTND, self._settings.token_dropout, self._module.training)
         ids_BL, mask_BL = batch["query_ids_BL"], batch["query_mask_BL"]
         predictor = self._model.predictor
         if "after_RND" not in batch:
@@ -90,17 +129,19 @@ class EmbedStage:
         return torch.cat([first.embedding_BE, then_BE]), next_RND
 
     def embed(self, batch: dict[str, Tensor]) -> tuple[Pairs, Tensor, dict[str, float]]:
-        text_UE = encode_texts(self._model, batch, train=self._y_lr_share > 0)
+        text_UE = encode_texts(self._model, batch, train=self._settings.y_lr_share > 0)
         with HiddenStates(self._model.predictor) as hidden:
             predicted_BE, next_RND = self.predict(batch)
-        loss, metrics = self._heads.loss(hidden.middle_BNW, hidden.late_BNW, batch)
+        loss, metrics = predicted_BE.new_zeros(()), dict[str, float]()
+        if self._heads is not None:
+            loss, metrics = self._heads.loss(hidden.middle_BNW, hidden.late_BNW, batch)
         if next_RND is not None:
             token_loss, token_metrics = next_token_loss(next_RND, batch)
             loss, metrics = loss + NEXT_TOKEN_WEIGHT * token_loss, metrics | token_metrics
         return pairs_of(batch, predicted_BE, text_UE, self._temperature), loss, metrics
 
     def contrast(self, pairs: Pairs) -> tuple[Tensor, dict[str, float]]:
-        return contrast(pairs, self._ranks)
+        return contrast(pairs, self._ranks, self._settings.near_equal)
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         pairs, others, other_metrics = self.embed(batch)
@@ -110,10 +151,11 @@ class EmbedStage:
     def evaluate(self) -> dict[str, float]:
         totals: dict[str, float] = {}
         with torch.no_grad():
-            for batch in self._validation:
-                _, metrics = self.loss(batch)
+            device = next(self._module.parameters()).device
+            for batch in self._data.validation:
+                _, metrics = self.loss({name: x.to(device) for name, x in batch.items()})
                 for name, value in metrics.items():
-                    totals[name] = totals.get(name, 0.0) + value / len(self._validation)
+                    totals[name] = totals.get(name, 0.0) + value / len(self._data.validation)
         return {f"validation_{name}": value for name, value in totals.items()}
 
 
@@ -185,7 +227,9 @@ def pairs_of(
     )
 
 
-def contrast(pairs: Pairs, ranks: Ranks) -> tuple[Tensor, dict[str, float]]:
+def contrast(
+    pairs: Pairs, ranks: Ranks, near_equal: float = 1.0
+) -> tuple[Tensor, dict[str, float]]:
     """InfoNCE of this rank's rows, with their rank-one rate among own candidates and own rows."""
     loss = info_nce(
         pairs.predicted_BE,
@@ -195,6 +239,7 @@ def contrast(pairs: Pairs, ranks: Ranks) -> tuple[Tensor, dict[str, float]]:
         candidate_bKE=pairs.candidate_BKE,
         candidate_mask_bK=pairs.candidate_exists_BK,
         ranks=ranks,
+        near_equal=near_equal,
     )
     return loss, _first_rates(pairs)
 
@@ -213,6 +258,22 @@ def _first_rates(pairs: Pairs) -> dict[str, float]:
         "first_in_batch": float((right_B > rival_B).float().mean()),
         "first_of_own": float((right_B > own_B).float().mean()),
         "temperature": float(1 / pairs.scale.detach()),
+        **_spread(predicted_BE @ predicted_BE.T),
+    }
+
+
+def _spread(gram_BB: Tensor) -> dict[str, float]:
+    """Whether embeddings collapse, by their scalar products.
+
+    `uniformity` is the log of the mean Gaussian potential (arXiv 2005.10242: lower is better),
+    `effective_rank` the exponential of the entropy of the spectrum: how many directions are used.
+    """
+    count = len(gram_BB)
+    pairs = gram_BB[~torch.eye(count, dtype=torch.bool, device=gram_BB.device)]
+    share = torch.linalg.eigvalsh(gram_BB).clamp(min=1e-12) / count
+    return {
+        "uniformity": float((4 * pairs - 4).exp().mean().log()) if count > 1 else 0.0,
+        "effective_rank": float((-(share * share.log()).sum()).exp()),
     }
 
 

@@ -56,6 +56,9 @@ class FitConfig:
     threads: int = 2
     save_every_s: float = 120.0
     device: str = "cpu"
+    """"cpu", "cuda", or "auto": a GPU where there is one."""
+    validate_every_steps: int = 0
+    """0 = at the end."""
     engine: EngineConfig = field(default_factory=EngineConfig)
 
     def parts(self, ranks: Ranks) -> int:
@@ -110,7 +113,8 @@ def fit(
     states = States(out, ranks, engine.keep_states)
     done = states.load(module, optimiser)
     loop = _Loop(config, ranks, parallel, optimiser, device)
-    with Watch(out, config.steps, config.batch_size, ranks, say) as watch, Guard(ranks) as guard:
+    watch = Watch(out, config.steps, config.batch_size, ranks, device, say)
+    with watch, Guard(ranks) as guard:
         started = last_saved = time.monotonic()
 
         def save(step: int) -> None:
@@ -118,7 +122,8 @@ def fit(
             states.save(Progress(step, seconds), module, optimiser)
 
         for step, parts in loop.batches(stage, done.step, watch):
-            loss, metrics = loop.step(step, parts)
+            with watch.counting():
+                loss, metrics = loop.step(step, parts)
             states.check()
             guard.check(loss, metrics["grad_norm"], step, parts, out, engine.explodes_at)
             seconds = done.seconds + time.monotonic() - started
@@ -132,6 +137,8 @@ def fit(
             if asked and not last:
                 states.wait()
                 raise Interruption(step + 1)
+            if config.validate_every_steps and (step + 1) % config.validate_every_steps == 0:
+                watch.write(step, seconds, ranks.means(parallel.evaluate()))
         states.wait()
         ranks.wait()
         scores = ranks.means(parallel.evaluate())
@@ -170,6 +177,8 @@ class _Loop:
             sampler=items,
             num_workers=config.workers,
             prefetch_factor=4 if config.workers else None,
+            # Else it would draw a number of its own, and a resumed run's dropout would be another.
+            generator=torch.Generator(),
         )
         loaded = iter(loader)
         for step in range(first, config.steps):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import torch
 
+from training.distributed import resolved
+
 
 def bfloat16_is_fast(device: str) -> bool:
     """Whether `device` multiplies bfloat16 in hardware; without it, it is slower than float32."""
@@ -24,5 +26,6 @@ def autocast(device: str) -> torch.autocast:
 
 def attention(device: str) -> str:
     """The attention that was measured faster for a forward and a backward pass."""
+    device = resolved(device)
     on_cpu = torch.device(device).type == "cpu"
     return "eager" if on_cpu and bfloat16_is_fast(device) else "sdpa"

@@ -1,15 +1,19 @@
 """Named runs: every default of training written once.
 
-A recipe is the chain `x_encoder → y_encoder → pretrain → sft → y_decoder`; `tabletop` makes a
-model from nothing, `tabletop-longer` trains the default model on, `tabletop-small` is the chain in
-minutes, `tabletop-tiny` in seconds for tests.
+A recipe is a chain of runs in the order of `RUNS`. Of the simulated world: `tabletop` makes a model
+from nothing, `tabletop-longer` trains the default model on, `tabletop-small` is the chain in
+minutes, `tabletop-tiny` in seconds for tests. Of shards: `paper` is the paper's model on a cluster,
+`one_gpu` trains a checkpoint on with own data, `tiny` walks all of it on two processes of a CPU.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-from training.fit import FitConfig
+from training.embed import EmbedSettings
+from training.fit import EngineConfig, FitConfig
+from training.optim import Schedule
 from training.reliability import ReliabilityRun
 from training.tabletop.tasks import TaskMix
 from vljepa_ros.config import (
@@ -62,19 +66,23 @@ class YEncoderRun:
 
 @dataclass(frozen=True)
 class EmbedRun:
-    """`pretrain` and `sft`."""
+    """`pretrain_image`, `pretrain`, `pretrain_long` and `sft`."""
 
     fit: FitConfig = field(
         default_factory=lambda: FitConfig(
             steps=300, batch_size=160, lr=1e-3, warmup_steps=100, schedule="constant"
         )
     )
+    learn: EmbedSettings = field(default_factory=EmbedSettings)
     mix: TaskMix = field(default_factory=TaskMix)
-    y_lr_share: float = 0.0
-    """The paper trains the Y-encoder at ×0.05; 0 keeps it as `y_encoder` made it."""
-    token_dropout: float = 0.1
-    """Cached tokens are the same in every pass; dropping some of their values keeps the predictor
-    from learning them by heart."""
+    """Tasks that are asked of the simulated world."""
+    mixture: Mapping[str, float] = field(default_factory=dict)
+    """Folder of shards → weight; empty = the recipe's."""
+    task_shares: Mapping[str, float] = field(default_factory=dict)
+    """Task of shards → share; empty = as often as there are samples of it."""
+    frames: int = 0
+    """Frames of a clip; 0 = the model's. An image is repeated along time."""
+    augment: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,37 @@ class YDecoderRun:
     noise: float = 0.6
 
 
-RUNS = ("x_encoder", "y_encoder", "pretrain", "sft", "y_decoder")
+RUNS = (
+    "x_encoder", "y_encoder", "pretrain_image", "pretrain", "pretrain_long", "sft", "y_decoder"
+)  # fmt: skip
+EMBED_RUNS = ("pretrain_image", "pretrain", "pretrain_long", "sft")
+TABLETOP_RUNS = ("x_encoder", "y_encoder", "pretrain", "sft", "y_decoder")
+VALIDATION_BATCHES = 4
+
+
+@dataclass(frozen=True)
+class ShardSources:
+    """Folders of shards (docs/training-data.md) instead of the simulated world."""
+
+    root: str = "."
+    mixture: Mapping[str, float] = field(default_factory=dict)
+    """Folder below `root` → weight."""
+    aside: Mapping[str, float] = field(default_factory=dict)
+    """The same, for what the predictor never sees: it validates, and teaches the Y-decoder."""
+    max_skipped_share: float = 0.01
+    skipped_log: str = ""
+
+
+@dataclass(frozen=True)
+class Backbones:
+    """Local Hugging Face folders that fill the parts of a new model; empty = random weights."""
+
+    x_encoder: str = ""
+    """V-JEPA 2."""
+    predictor: str = ""
+    """Llama; its tokenizer is that of queries and captions."""
+    y_encoder: str = ""
+    """EmbeddingGemma; its tokenizer is that of targets."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +139,19 @@ class Recipe:
     name: str = "tabletop"
     start: str = ""
     """Checkpoint folder whose weights and tokenizer the chain starts from; empty = from nothing."""
-    runs: tuple[str, ...] = RUNS
+    runs: tuple[str, ...] = TABLETOP_RUNS
     """Which runs of the chain, in its order; the others' parts stay as they are at the start."""
-    model: ModelConfig = field(default_factory=presets.tabletop)
+    model: ModelConfig | None = field(default_factory=presets.tabletop)
+    """None = that of `start`."""
+    backbones: Backbones = field(default_factory=Backbones)
     data: DataConfig = field(default_factory=DataConfig)
+    shards: ShardSources | None = None
+    """Instead of `data`."""
     x_encoder: XEncoderRun = field(default_factory=XEncoderRun)
     y_encoder: YEncoderRun = field(default_factory=YEncoderRun)
+    pretrain_image: EmbedRun = field(default_factory=EmbedRun)
     pretrain: EmbedRun = field(default_factory=EmbedRun)
+    pretrain_long: EmbedRun = field(default_factory=EmbedRun)
     sft: EmbedRun = field(
         default_factory=lambda: EmbedRun(
             fit=FitConfig(steps=1200, batch_size=160, lr=1e-3, warmup_steps=50),
@@ -201,7 +245,94 @@ def _tiny_model() -> ModelConfig:
     )
 
 
+PAPER_LEARN = EmbedSettings(y_lr_share=0.05, token_dropout=0.0, near_equal=0.98)
+"""arXiv 2512.10942: the Y-encoder at a twentieth. Most of Action100M's segments share a text with
+another, so near-equal targets are no negatives (the paper is silent)."""
+
+
+def _paper_fit(
+    steps: int, batch_size: int, schedule: Schedule = "constant", engine: EngineConfig | None = None
+) -> FitConfig:
+    return FitConfig(
+        steps=steps,
+        batch_size=batch_size,
+        lr=5e-5,
+        warmup_steps=2000,
+        schedule=schedule,
+        workers=8,
+        threads=8,
+        save_every_s=1800.0,
+        device="cuda",
+        engine=engine or EngineConfig(compiled=True),
+    )
+
+
+def paper() -> Recipe:
+    """The paper's second version (its table of stages), on 24 nodes of 8 GPUs.
+
+    Left open by the paper: weight decay, clipping, warm-up, the learning rate of the later stages.
+    """
+    long_engine = EngineConfig(parts=4, recompute=True, compiled=True)
+    long_learn = replace(PAPER_LEARN, x_lr_share=0.1)
+    image = EmbedRun(_paper_fit(100_000, 24_576), PAPER_LEARN, frames=2, augment=True)
+    short = EmbedRun(_paper_fit(60_000, 12_288), PAPER_LEARN, frames=8, augment=True)
+    long = EmbedRun(_paper_fit(10_000, 12_288, engine=long_engine), long_learn, frames=32)
+    return Recipe(
+        name="paper",
+        runs=(*EMBED_RUNS, "y_decoder"),
+        model=presets.paper(),
+        shards=ShardSources(
+            root="shards", mixture={"images": 0.5, "videos": 0.5}, aside={"aside": 1.0}
+        ),
+        pretrain_image=replace(image, mixture={"images": 1.0}),
+        pretrain=short,
+        pretrain_long=replace(long, mixture={"videos": 1.0}),
+        sft=EmbedRun(
+            _paper_fit(83_000, 3072, "cosine"),
+            PAPER_LEARN,
+            mixture={"sft": 0.85, "videos": 0.15},
+        ),
+        y_decoder=YDecoderRun(fit=replace(_paper_fit(20_000, 1024, "cosine"), lr=3e-4)),
+    )
+
+
+def one_gpu() -> Recipe:
+    """A checkpoint trained on with own data, on one GPU, or patiently without one."""
+    fit = FitConfig(steps=1500, batch_size=64, lr=2e-4, warmup_steps=50, device="auto", workers=4)
+    return Recipe(
+        name="one_gpu",
+        start="models/tabletop",
+        runs=("sft", "y_decoder"),
+        model=None,
+        shards=ShardSources(root="shards", mixture={"train": 1.0}, aside={"aside": 1.0}),
+        sft=EmbedRun(fit, EmbedSettings(token_dropout=0.1), augment=True),
+        y_decoder=YDecoderRun(fit=replace(fit, steps=500)),
+    )
+
+
+def tiny() -> Recipe:
+    """Every run of a cluster's chain in a minute, on two processes of a CPU."""
+    engine = EngineConfig(parts=2)
+    fit = FitConfig(
+        steps=12, batch_size=16, lr=1e-4, warmup_steps=2, workers=0, threads=1, engine=engine
+    )
+    embed = EmbedRun(fit, EmbedSettings(y_lr_share=0.05))
+    return Recipe(
+        name="tiny",
+        start="models/tabletop",
+        runs=("pretrain", "sft", "y_decoder"),
+        model=None,
+        shards=ShardSources(root="runs/tiny-shards", mixture={"train": 1.0}, aside={"aside": 1.0}),
+        pretrain=replace(embed, task_shares={"caption": 1.0}),
+        sft=embed,
+        y_decoder=YDecoderRun(fit=fit),
+    )
+
+
 RECIPES = {
+    "paper": paper,
+    "one_gpu": one_gpu,
+    "tiny": tiny,
     "tabletop": tabletop,
     "tabletop-longer": tabletop_longer,
     "tabletop-small": tabletop_small,

@@ -1,13 +1,16 @@
 """Train a named recipe: `python -m training.train tabletop-small --out runs/small`.
 
-The chain is `x_encoder → y_encoder → pretrain → sft → y_decoder → export`, or the runs of it that
-the recipe names; the export measures how far the model can be trusted. Each run saves its state, so
-the same command continues an interrupted chain where it stopped.
+A recipe is a chain of runs and then the export; the export measures how far the model can be
+trusted. Each run saves its state, so the same command continues an interrupted chain where it
+stopped. Under torchrun the same command trains on several processes:
+
+    torchrun --nproc-per-node 8 -m training.train one_gpu --set shards.root=/data/shards
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,33 +18,31 @@ import numpy as np
 import torch
 import yaml
 from jsonargparse import ArgumentParser
+from torch.distributed.tensor import DTensor
 
+from training.data.errors import DataError
+from training.data.run_data import ShardData
 from training.distributed import ALONE, Ranks, ranks
 from training.embed import EmbedStage, ParaphraseStage
 from training.fit import FitConfig, fit
-from training.grounding import GroundingHeads
 from training.loss import Temperature
 from training.parallel import Stage
 from training.precision import attention
 from training.reliability import measure
-from training.runs import RECIPES, RUNS, EmbedRun, Recipe
-from training.state import progress_of
-from training.tabletop import cache as tabletop_cache
+from training.runs import EMBED_RUNS, RECIPES, RUNS, EmbedRun, Recipe
+from training.state import StateError, progress_of
 from training.tabletop import language
-from training.tabletop.batches import ParaphraseBatches, WindowBatches
-from training.tabletop.cache import FrameCache
-from training.tabletop.cached_windows import Windows
-from training.tabletop.tokens import encode_cache
+from training.tabletop.batches import ParaphraseBatches
+from training.tabletop.data import TabletopData
 from training.tabletop.world import WORLD_VERSION
-from training.x_encoder import XEncoderStage
 from training.y_decoder import YDecoderStage
 from vljepa_ros.config import ConfigError, ModelConfig, from_dict, to_dict
-from vljepa_ros.model import checkpoint
+from vljepa_ros.model import backbones, checkpoint
+from vljepa_ros.model.checkpoint import CheckpointError
 from vljepa_ros.model.reliability import Reliability
 from vljepa_ros.model.text import Tokenizer, ignore_case, train_tokenizer
 from vljepa_ros.model.vljepa import VLJepa
 
-VALIDATION_BATCHES = 4
 TOKENIZER_FILE = "tokenizer.json"
 
 
@@ -49,39 +50,70 @@ class Chain:
     """One recipe in one folder: what is trained so far lies in `<out>/<run>/states`."""
 
     def __init__(self, recipe: Recipe, out: Path, ranks: Ranks = ALONE) -> None:
-        self.recipe = recipe
         self.ranks = ranks
         self.out = out
         out.mkdir(parents=True, exist_ok=True)
+        if recipe.model is None:
+            recipe = replace(recipe, model=checkpoint.describe(recipe.start).config)
+        self.recipe = recipe
         if ranks.first:
             (out / "recipe.json").write_text(json.dumps(to_dict(recipe), indent=2))
         self.model, self.tokenizer, temperature = self._started() if recipe.start else self._new()
         self.temperature = Temperature(temperature)
+        self.shards: ShardData | None = None
+        if recipe.shards is not None:
+            self.shards = ShardData(recipe, self.tokenizer, ranks)
+        self.tabletop = TabletopData(recipe, self.tokenizer, ranks)
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model that is trained."""
+        assert self.recipe.model is not None
+        return self.recipe.model
 
     def _new(self) -> tuple[VLJepa, Tokenizer, float]:
-        recipe = self.recipe
         tokenizer = self._tokenizer()
-        torch.manual_seed(recipe.x_encoder.fit.seed)
-        return VLJepa(recipe.model, attention(recipe.sft.fit.device)), tokenizer, 0.07
+        torch.manual_seed(self.recipe.x_encoder.fit.seed)
+        model = VLJepa(self.config, attention(self.recipe.sft.fit.device))
+        filled = self.recipe.backbones
+        if filled.x_encoder:
+            backbones.fill_x_encoder(model.x_encoder, filled.x_encoder)
+        if filled.predictor:
+            backbones.fill_predictor(model.predictor, filled.predictor)
+        if filled.y_encoder:
+            backbones.fill_y_encoder(model.y_encoder, filled.y_encoder)
+        return model, tokenizer, 0.07
 
     def _started(self) -> tuple[VLJepa, Tokenizer, float]:
         """A checkpoint's weights; what the recipe's model has besides starts as if new."""
         start = Path(self.recipe.start)
         described = checkpoint.describe(start)
-        if not _grows_from(self.recipe.model, described.config):
+        if not _grows_from(self.config, described.config):
             raise ConfigError(f"the recipe's model is not that of {start}; start from nothing")
         old, tokenizer = checkpoint.load(start)
         torch.manual_seed(self.recipe.sft.fit.seed)
-        model = VLJepa(self.recipe.model, attention(self.recipe.sft.fit.device))
+        model = VLJepa(self.config, attention(self.recipe.sft.fit.device))
         model.load_state_dict(model.state_dict() | old.state_dict())
-        return model, ignore_case(tokenizer), float(described.meta["temperature"])
+        if self.recipe.shards is None:
+            tokenizer = ignore_case(tokenizer)
+        return model, tokenizer, float(described.meta.get("temperature", 0.07))
 
     def _tokenizer(self) -> Tokenizer:
+        filled = self.recipe.backbones
+        if self.recipe.shards is not None:
+            if not filled.predictor or not filled.y_encoder:
+                raise ConfigError(
+                    "a new model on shards needs tokenizers; set backbones.predictor and "
+                    "backbones.y_encoder to local Hugging Face folders, or `start` to a checkpoint"
+                )
+            target = Tokenizer.from_file(Path(filled.y_encoder) / TOKENIZER_FILE)
+            text = (Path(filled.predictor) / TOKENIZER_FILE).read_text(encoding="utf-8")
+            return Tokenizer.from_json(text, target)
         path = self.out / TOKENIZER_FILE
         if self.ranks.first and not path.exists():
             rng = np.random.default_rng(self.recipe.data.first_seed)
             corpus = language.corpus(rng, self.recipe.data.tokenizer_sentences)
-            vocab_size = self.recipe.model.predictor.vocab_size
+            vocab_size = self.config.predictor.vocab_size
             tokenizer = ignore_case(train_tokenizer(corpus, vocab_size))
             path.write_text(tokenizer.to_json())
         self.ranks.wait()
@@ -94,29 +126,28 @@ class Chain:
                 continue
             self.say(f"run {name}")
             config: FitConfig = getattr(self.recipe, name).fit
-            fit(getattr(self, f"_{name}")(), config, self.out / name, self.say, self.ranks)
+            fit(self._stage(name), config, self.out / name, self.say, self.ranks)
+            self.model, self.temperature = whole(self.model, self.temperature)
 
     def say(self, line: str) -> None:
         """One rank speaks for all."""
         if self.ranks.first:
             print(line, flush=True)
 
-    def _frames(self) -> FrameCache:
-        data = self.recipe.data
-        folder = Path(data.cache)
-        if self.ranks.first:
-            workers = data.render_workers
-            tabletop_cache.build(folder, data.first_seed, data.episodes, workers=workers)
-        self.ranks.wait()
-        return FrameCache(folder)
+    def _stage(self, name: str) -> Stage:
+        if name in EMBED_RUNS:
+            return self._embed(getattr(self.recipe, name))
+        stages = {
+            "x_encoder": self._x_encoder,
+            "y_encoder": self._y_encoder,
+            "y_decoder": self._y_decoder,
+        }
+        return stages[name]()
 
     def _x_encoder(self) -> Stage:
-        config = self.recipe.x_encoder.fit
-        frames = self._frames()
-        # What is kept aside must be new to every part: it tells how sure the model may be.
-        seen, _ = frames.split(self.recipe.data.aside_every)
-        parts = config.parts(self.ranks)
-        return XEncoderStage(self.model, frames, seen, config.batch_size, config.seed, parts)
+        if self.shards is not None:
+            raise ConfigError("x_encoder needs the simulated world's labels; leave it out of runs")
+        return self.tabletop.x_encoder(self.recipe.x_encoder, self.model)
 
     def _y_encoder(self) -> Stage:
         config = self.recipe.y_encoder.fit
@@ -124,97 +155,80 @@ class Chain:
         batches = ParaphraseBatches(self.tokenizer, config.batch_size, config.seed, parts)
         return ParaphraseStage(self.model, batches, self.ranks)
 
-    def _pretrain(self) -> Stage:
-        return self._embed(self.recipe.pretrain)
-
-    def _sft(self) -> Stage:
-        return self._embed(self.recipe.sft)
-
     def _embed(self, run: EmbedRun) -> Stage:
-        seen, aside = self._windows(run.fit.device)
-        size, seed, parts = run.fit.batch_size, run.fit.seed, run.fit.parts(self.ranks)
-        config = self.recipe.model
-        validation = WindowBatches(aside, self.tokenizer, config, run.mix, size, seed + 1)
-        return EmbedStage(
-            self.model,
-            self.temperature,
-            WindowBatches(seen, self.tokenizer, config, run.mix, size, seed, parts),
-            run.y_lr_share,
-            run.token_dropout,
-            [validation[step] for step in range(VALIDATION_BATCHES)],
-            GroundingHeads(self.model.predictor, seen.grid),
-            self.ranks,
-        )
+        self._see(run.frames or self.config.clip_frames)
+        data = (self.shards or self.tabletop).embed(run, self.model)
+        return EmbedStage(self.model, self.temperature, data, run.learn, self.ranks)
 
     def _y_decoder(self) -> Stage:
         run = self.recipe.y_decoder
-        _, aside = self._windows(run.fit.device)
-        batches = WindowBatches(
-            aside,
-            self.tokenizer,
-            self.recipe.model,
-            run.mix,
-            run.fit.batch_size,
-            run.fit.seed + 2,
-            run.fit.parts(self.ranks),
-        )
+        self._see(self.config.clip_frames)
+        batches = (self.shards or self.tabletop).decode(run, self.model)
         return YDecoderStage(self.model, batches, run.predicted_share, run.noise)
 
-    def _windows(self, device: str) -> tuple[Windows, Windows]:
-        """Windows for the predictor, and those kept aside from it."""
-        frames = self._frames()
-        self.model.x_encoder.eval()
-        if self.ranks.first:
-            encode_cache(self.model, frames, self.ranks.device(device))
-        self.ranks.wait()
-        model = self.recipe.model
-        tubelets = model.clip_frames // model.x_encoder.tubelet_frames
-        seen, aside = frames.split(self.recipe.data.aside_every)
-        return Windows(frames, seen, tubelets), Windows(frames, aside, tubelets)
+    def _see(self, frames: int) -> None:
+        """The same weights in a model for clips of so many frames."""
+        if frames != self.model.config.clip_frames:
+            config = with_frames(self.config, frames)
+            self.model = copied(self.model, VLJepa(config, attention(self.recipe.sft.fit.device)))
 
     def export(self, folder: Path) -> None:
         """Write the checkpoint folder that the robot loads; the first rank does it."""
         if not self.ranks.first:
             return
-        seconds = {name: self._seconds(name) for name in self.recipe.runs}
+        self._see(self.config.clip_frames)
+        seconds = {name: progress_of(self.out / name).seconds for name in self.recipe.runs}
         meta = {
             "recipe": self.recipe.name,
             "world_version": WORLD_VERSION,
             "trained_seconds": seconds,
             "temperature": float(1 / self.temperature().detach()),
         }
-        checkpoint.save(self.model, self.tokenizer, folder, meta, reliability=self._reliability())
+        reliability = None if self.shards is not None else self._reliability()
+        checkpoint.save(self.model, self.tokenizer, folder, meta, reliability=reliability)
 
     def _reliability(self) -> Reliability:
         """Measured anew for every export: it belongs to exactly these weights."""
-        print("run reliability", flush=True)
-        _, aside = self._windows(self.recipe.sft.fit.device)
+        self.say("run reliability")
+        _, aside = self.tabletop.windows(self.model, self.recipe.sft.fit.device)
         self.model.to("cpu")
         return measure(self.model, self.tokenizer, aside, self.recipe.reliability)
 
-    def _seconds(self, name: str) -> float:
-        return progress_of(self.out / name).seconds
+
+def with_frames(config: ModelConfig, frames: int) -> ModelConfig:
+    """The model for clips of another length.
+
+    Raises:
+        ConfigError: it has weights for every frame of its clips.
+    """
+    if config.predictor.merge_frames or config.predictor.learned_positions:
+        raise ConfigError(
+            f"this model sees clips of {config.clip_frames} frames; set `frames` to 0"
+        )
+    x_encoder = replace(config.x_encoder, frames_per_pass=frames)
+    return replace(config, clip_frames=frames, x_encoder=x_encoder)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument("recipe", choices=sorted(RECIPES))
-    parser.add_argument("--out", default="", help="folder of the runs; empty = runs/RECIPE")
-    parser.add_argument("--config", default="", help="YAML file of settings to override")
-    parser.add_argument("--last", default=RUNS[-1], choices=RUNS, help="stop after this run")
-    parser.add_argument("--export", default="", help="checkpoint folder; empty = OUT/checkpoint")
-    given = parser.parse_args(arguments)
-    recipe = RECIPES[given.recipe]()
-    if given.config:
-        recipe = override(recipe, yaml.safe_load(Path(given.config).read_text()))
-    out = Path(given.out or f"runs/{recipe.name}")
-    with ranks(recipe.sft.fit.device) as these:
-        chain = Chain(recipe, out, these)
-        chain.run(given.last)
-        if given.last == RUNS[-1]:
-            folder = Path(given.export or out / "checkpoint")
-            chain.export(folder)
-            chain.say(f"checkpoint: {folder}")
+def copied(old: VLJepa, new: VLJepa) -> VLJepa:
+    """`new` with the weights of `old`, which may be sharded over the ranks, on the CPU."""
+    state = {name: _whole(tensor) for name, tensor in old.state_dict().items()}
+    new.load_state_dict(state)
+    return new
+
+
+def whole(model: VLJepa, temperature: Temperature) -> tuple[VLJepa, Temperature]:
+    """What a run has trained, as if it had not been sharded over the ranks."""
+    parts = (model, temperature)
+    if not any(isinstance(p, DTensor) for part in parts for p in part.parameters()):
+        return parts
+    attention_kind = model.predictor.backbone.config._attn_implementation
+    fresh = Temperature(float(1 / _whole(temperature.log_scale).exp()))
+    return copied(model, VLJepa(model.config, attention_kind)), fresh
+
+
+def _whole(tensor: torch.Tensor) -> torch.Tensor:
+    full = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return full.detach().cpu()
 
 
 def _grows_from(model: ModelConfig, older: ModelConfig) -> bool:
@@ -236,6 +250,56 @@ def _merged(old: dict[str, object], new: dict[str, object]) -> dict[str, object]
         both = isinstance(inner, dict) and isinstance(value, dict)
         merged[key] = _merged(inner, value) if both else value  # type: ignore[arg-type]
     return merged
+
+
+def setting(text: str) -> dict[str, object]:
+    """ "sft.fit.steps=10" as the nested mapping that `override` takes.
+
+    Raises:
+        ConfigError: not of that form.
+    """
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise ConfigError(f"--set {text}: write it as sft.fit.steps=100")
+    nested: object = yaml.safe_load(value)
+    for key in reversed(path.split(".")):
+        nested = {key: nested}
+    assert isinstance(nested, dict)
+    return nested
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("recipe", choices=sorted(RECIPES))
+    parser.add_argument("--out", default="", help="folder of the runs; empty = runs/RECIPE")
+    parser.add_argument("--config", default="", help="YAML file of settings to override")
+    parser.add_argument("--set", nargs="*", default=[], help="settings, as sft.fit.steps=100")
+    parser.add_argument("--print", action="store_true", help="print the recipe and do nothing")
+    parser.add_argument("--last", default=RUNS[-1], choices=RUNS, help="stop after this run")
+    parser.add_argument("--export", default="", help="checkpoint folder; empty = OUT/checkpoint")
+    given = parser.parse_args(arguments)
+    try:
+        recipe = RECIPES[given.recipe]()
+        if given.config:
+            recipe = override(recipe, yaml.safe_load(Path(given.config).read_text()))
+        for text in given.set:
+            recipe = override(recipe, setting(text))
+        if given.print:
+            print(yaml.safe_dump(to_dict(recipe), sort_keys=False), end="")
+            return
+        _train(recipe, Path(given.out or f"runs/{recipe.name}"), given.last, given.export)
+    except (ConfigError, CheckpointError, DataError, StateError) as error:
+        sys.exit(f"training.train: {error}")
+
+
+def _train(recipe: Recipe, out: Path, last: str, export: str) -> None:
+    with ranks(recipe.sft.fit.device) as these:
+        chain = Chain(recipe, out, these)
+        chain.run(last)
+        if last == RUNS[-1]:
+            folder = Path(export or out / "checkpoint")
+            chain.export(folder)
+            chain.say(f"checkpoint: {folder}")
 
 
 if __name__ == "__main__":

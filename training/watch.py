@@ -15,6 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from training.distributed import Ranks
+from training.flops import counted, peak_flops_per_s
 
 LOG_EVERY_STEPS = 20
 LOG_FILE = "log.jsonl"
@@ -25,13 +26,21 @@ class Watch:
     """The first rank's log; the other ranks only add their metrics to it."""
 
     def __init__(
-        self, out: Path, steps: int, batch_size: int, ranks: Ranks, say: Callable[[str], None]
+        self,
+        out: Path,
+        steps: int,
+        batch_size: int,
+        ranks: Ranks,
+        device: str,
+        say: Callable[[str], None],
     ) -> None:
         self._out, self._steps, self._batch_size = out, steps, batch_size
         self._ranks, self._say = ranks, say
         self._since = time.monotonic()
         self._waited_s = 0.0
         self._steps_since = 0
+        self._peak = peak_flops_per_s(device)
+        self._flops = 0
         self._bar: tqdm[Any] | None = None
         self._board: SummaryWriter | None = None
 
@@ -60,6 +69,16 @@ class Watch:
         yield
         self._waited_s += time.monotonic() - started
 
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Counts the operations of this process's first step, where they can be judged."""
+        if self._peak is None or self._flops:
+            yield
+            return
+        with counted() as counter:
+            yield
+        self._flops = counter.get_total_flops()
+
     def step(self, step: int, seconds: float, metrics: dict[str, float]) -> None:
         """Note one step; every so often, write it down. Every rank must call it."""
         self._steps_since += 1
@@ -70,6 +89,8 @@ class Watch:
             passed_s = max(now - self._since, 1e-9)
             rate = self._steps_since * self._batch_size / passed_s
             extra = {"samples_per_s": rate, "data_wait_share": self._waited_s / passed_s}
+            if self._peak is not None:
+                extra["mfu"] = self._flops * self._steps_since / passed_s / self._peak
             self.write(step, seconds, self._ranks.means(metrics | extra))
             self._since, self._waited_s, self._steps_since = now, 0.0, 0
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from training.embed import encode_texts
+from vljepa_ros.model.preprocessing import normalise
 from vljepa_ros.model.vljepa import VLJepa
 
 IGNORED = -100
@@ -63,8 +64,12 @@ class YDecoderStage:
         noise_BE = self._noise * torch.randn_like(text_BE) / text_BE.shape[-1] ** 0.5
         noisy_BE = F.normalize(text_BE + noise_BE, dim=-1)
         split = int(len(text_BE) * self._predicted_share)
+        if "tokens_BTND" in batch:
+            tokens_BTND = batch["tokens_BTND"][:split].float()
+        else:
+            tokens_BTND = self._model.x_encoder(normalise(batch["pixels_BTCHW"][:split]))
         predicted_BE = self._model.predictor(
-            batch["tokens_BTND"][:split].float(),
+            tokens_BTND,
             batch["query_ids_BL"][:split],
             batch["query_mask_BL"][:split],
         ).float()

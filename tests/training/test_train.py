@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from training import train
-from training.embed import EmbedStage
+from training.embed import EmbedData, EmbedSettings, EmbedStage
 from training.evaluate.tabletop import Parts, evaluate
-from training.grounding import GroundingHeads
 from training.loss import Temperature
 from training.runs import SFT_MIX, Recipe, tabletop_tiny
 from training.tabletop.actions import next_state
@@ -70,12 +69,12 @@ def test_exported_checkpoint_runs_in_the_engine(chain: train.Chain) -> None:
 
 @pytest.fixture(scope="module")
 def windows(chain: train.Chain) -> Windows:
-    return chain._windows("cpu")[0]
+    return chain.tabletop.windows(chain.model, "cpu")[0]
 
 
 def sft_batches(chain: train.Chain, windows: Windows, rollout: float) -> WindowBatches:
     mix = dataclasses.replace(SFT_MIX, rollout=rollout)
-    return WindowBatches(windows, chain.tokenizer, chain.recipe.model, mix, 16, seed=0)
+    return WindowBatches(windows, chain.tokenizer, chain.config, mix, 16, seed=0)
 
 
 @pytest.mark.slow
@@ -119,10 +118,10 @@ def test_scenes_after_an_action_are_those_that_the_world_makes(
 
 @pytest.mark.slow
 def test_a_second_question_teaches_the_first_step(chain: train.Chain, windows: Windows) -> None:
-    model, config = VLJepa(chain.recipe.model), chain.recipe.model
+    model, config = VLJepa(chain.config), chain.config
     batches = WindowBatches(windows, chain.tokenizer, config, TaskMix(rollout=1.0), 4, seed=0)
-    heads = GroundingHeads(model.predictor, windows.grid)
-    stage = EmbedStage(model, Temperature(), batches, 0.0, 0.0, [], heads)
+    data = EmbedData(batches, grid=windows.grid)
+    stage = EmbedStage(model, Temperature(), data, EmbedSettings(token_dropout=0.0))
     stage.module().eval()
     predicted_BE, next_RND = stage.predict(batches[0])
     assert next_RND is not None and len(predicted_BE) == 8
@@ -147,7 +146,7 @@ def test_a_model_grows_imagination_and_nothing_else() -> None:
 @pytest.mark.slow
 def test_x_encoder_of_the_checkpoint_is_the_trained_one(chain: train.Chain) -> None:
     torch.manual_seed(chain.recipe.x_encoder.fit.seed)
-    untrained = train.VLJepa(chain.recipe.model).state_dict()
+    untrained = train.VLJepa(chain.config).state_dict()
     trained = chain.model.state_dict()
     for part in ("x_encoder.", "y_encoder.", "predictor.", "y_decoder."):
         changed = [n for n in trained if n.startswith(part) and not trained[n].equal(untrained[n])]

@@ -1,6 +1,6 @@
 """Batches of ⟨clip, query, target⟩ from shards.
 
-Shapes: B rows of one rank, T frames, C colours, H x W pixels; of texts see `texts`.
+Shapes: B rows of a part, T frames, C colours, H x W pixels; of texts see `texts`.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ class Row(NamedTuple):
 
 
 class ShardBatches(Dataset[dict[str, Tensor]]):
-    """The batch of a step: a pure function of (seed, step), of which each rank has its rows.
+    """The batch of a step, a pure function of (seed, step), cut into equal parts.
 
-    Rows r, r + world, r + 2 world … of the batch are rank r's, so the batch is the same whatever
-    the number of processes, and a run goes on exactly with another number.
+    Item i is part i % parts of the batch of step i // parts; its rows are every parts-th. So the
+    batch is the same whatever the number of processes, and a run goes on with another number.
     """
 
     def __init__(
@@ -72,22 +72,20 @@ class ShardBatches(Dataset[dict[str, Tensor]]):
         model: ModelConfig,
         batch_size: int,
         seed: int,
-        rank: int = 0,
-        world: int = 1,
+        parts: int = 1,
     ) -> None:
         """
         Args:
-            batch_size: rows of all ranks together.
+            batch_size: rows of all parts together.
+            parts: over all ranks.
 
         Raises:
             DataError: sizes that do not fit, or shards that cannot be used; see `strata`.
         """
-        if not 0 <= rank < world:
-            raise DataError(f"rank {rank} of {world}: ranks are 0 to world - 1")
-        if batch_size < 1 or batch_size % world:
+        if batch_size < 1 or parts < 1 or batch_size % parts:
             raise DataError(
-                f"batch_size {batch_size} cannot be shared equally by {world} processes; use a "
-                f"multiple of {world}, as {-(-max(batch_size, 1) // world) * world}"
+                f"batch_size {batch_size} cannot be cut into {parts} equal parts; use a "
+                f"multiple of {parts}, as {-(-max(batch_size, 1) // max(parts, 1)) * max(parts, 1)}"
             )
         self.tally = Tally(
             config.max_skipped_share, Path(config.skipped_log) if config.skipped_log else None
@@ -104,28 +102,29 @@ class ShardBatches(Dataset[dict[str, Tensor]]):
                 f"{model.x_encoder.tubelet_frames}"
             )
         self._augment = Augmentation(self._crop_px, config.mirror) if config.augment else None
-        self._batch_size, self._rank, self._world = batch_size, rank, world
+        self._batch_size, self._parts = batch_size, parts
 
     @property
     def samples(self) -> int:
         """In all shards of the mixture."""
         return sum(len(stratum) for stratum in self._mixture.strata)
 
-    def __getitem__(self, step: int) -> dict[str, Tensor]:
-        """This rank's rows: `pixels_BTCHW` uint8, and the texts as `sample_tensors` names them.
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """A part's rows: `pixels_BTCHW` uint8, and the texts as `sample_tensors` names them.
 
         Raises:
             SkippedTooManyError: more samples than allowed cannot be read.
         """
-        rows = self.rows(step)
+        rows = self.rows(index)
         batch = {"pixels_BTCHW": torch.stack([row.pixels_TCHW for row in rows])}
         samples = [row.sample for row in rows]
         return batch | sample_tensors(self._tokenizer, samples, self.tally)
 
-    def rows(self, step: int) -> list[Row]:
-        """This rank's rows of a step's batch."""
+    def rows(self, index: int) -> list[Row]:
+        """The rows of part `index` % parts of the batch of step `index` // parts."""
+        step, part = divmod(index, self._parts)
         first = step * self._batch_size
-        numbers = range(first + self._rank, first + self._batch_size, self._world)
+        numbers = range(first + part, first + self._batch_size, self._parts)
         return [self._row(number) for number in numbers]
 
     def _row(self, number: int) -> Row:

@@ -35,7 +35,7 @@ TOKENIZER = train_tokenizer(["thing 0 moves", "What is happening?"], 300)
 def batches(root: Path, mixture: dict[str, float] | None = None, **given: Any) -> ShardBatches:
     """Of the folder "a" where no mixture is given."""
     run = {"batch_size": 4, "seed": 7} | {
-        k: given.pop(k) for k in ("batch_size", "seed", "rank", "world") if k in given
+        k: given.pop(k) for k in ("batch_size", "seed", "parts") if k in given
     }
     config = ShardsConfig(mixture or {"a": 1.0}, str(root), **given)
     return ShardBatches(config, TOKENIZER, MODEL, **run)
@@ -91,21 +91,20 @@ def test_another_seed_gives_another_order(root: Path) -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(step=st.integers(0, 10**9), world=st.sampled_from([1, 2, 3, 4, 6, 12]))
-def test_ranks_have_together_what_one_process_has(root: Path, step: int, world: int) -> None:
+@given(step=st.integers(0, 10**9), parts=st.sampled_from([1, 2, 3, 4, 6, 12]))
+def test_parts_have_together_what_the_batch_has(root: Path, step: int, parts: int) -> None:
     mixture = {"a": 0.7, "b": 0.3}
     whole = targets(batches(root, mixture, batch_size=12), step)
-    for rank in range(world):
-        share = batches(root, mixture, batch_size=12, rank=rank, world=world)
-        assert targets(share, step) == whole[rank::world]
+    cut = batches(root, mixture, batch_size=12, parts=parts)
+    for part in range(parts):
+        assert targets(cut, step * parts + part) == whole[part::parts]
 
 
 def test_a_run_goes_on_exactly_with_other_processes(root: Path) -> None:
     """Two steps in one process, the third in four."""
     straight = targets(batches(root, batch_size=4), 0, 1, 2)
     resumed = targets(batches(root, batch_size=4), 0, 1)
-    for rank in range(4):
-        resumed += targets(batches(root, batch_size=4, rank=rank, world=4), 2)
+    resumed += targets(batches(root, batch_size=4, parts=4), 8, 9, 10, 11)
     assert resumed == straight
 
 
@@ -163,9 +162,8 @@ def test_quotas_fill_a_block_and_leave_nobody_out(weights: list[float]) -> None:
         ({"a": 1.0}, {"task_shares": {"caption": -1.0}}, "share of task 'caption'"),
         ({"a": 1.0}, {"task_shares": {"question": 1.0}}, "it has caption"),
         ({"b": 1.0}, {"task_shares": {"caption": 1.0, "label": 1.0}}, "samples of task 'label'"),
-        ({"a": 1.0}, {"batch_size": 6, "world": 4}, "use a multiple of 4, as 8"),
+        ({"a": 1.0}, {"batch_size": 6, "parts": 4}, "use a multiple of 4, as 8"),
         ({"a": 1.0}, {"batch_size": 0}, "use a multiple of 1, as 1"),
-        ({"a": 1.0}, {"rank": 2, "world": 2}, "ranks are 0 to world - 1"),
         ({"a": 1.0}, {"frames": 3}, "use a multiple of 2"),
         ({"a": 1.0}, {"seed": -1}, "use 0 or more"),
     ],
@@ -173,7 +171,7 @@ def test_quotas_fill_a_block_and_leave_nobody_out(weights: list[float]) -> None:
 def test_a_setting_that_does_not_fit_says_the_mend(
     root: Path, mixture: dict[str, float], given: dict[str, Any], said: str
 ) -> None:
-    run = {k: v for k, v in given.items() if k in ("batch_size", "seed", "rank", "world")}
+    run = {k: v for k, v in given.items() if k in ("batch_size", "seed", "parts")}
     config = ShardsConfig(mixture, str(root), **{k: v for k, v in given.items() if k not in run})
     with pytest.raises(DataError, match=said):
         ShardBatches(config, TOKENIZER, MODEL, **({"batch_size": 4, "seed": 0} | run))

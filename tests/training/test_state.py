@@ -1,0 +1,191 @@
+"""No work is lost: a run continues bit for bit, whatever was cut off or damaged."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.interrupted import CONFIG, Slow, train
+from training.fit import fit
+from training.state import STATES_FOLDER, Progress, StateError, States, progress_of
+from training.stop import INTERRUPTED_EXIT, LossError
+
+
+def steps_of(out: Path) -> list[int]:
+    return sorted(int(p.name[5:]) for p in (out / STATES_FOLDER).glob("step-????????"))
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> list[torch.Tensor]:
+    return train(tmp_path_factory.mktemp("unbroken"))
+
+
+def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_ends_as_if_unbroken(
+    tmp_path: Path, unbroken: list[torch.Tensor]
+) -> None:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.training.interrupted"])
+    for kill in range(6):
+        child = context.Process(target=train, args=(tmp_path, 0.02))
+        child.start()
+        # Once it has saved something new, at a moment that differs from time to time.
+        before = max(steps_of(tmp_path), default=0)
+        while max(steps_of(tmp_path), default=0) <= before and child.is_alive():
+            time.sleep(0.003 * (kill + 1))
+        child.kill()
+        child.join()
+    assert progress_of(tmp_path).step > 0
+    assert same(train(tmp_path), unbroken)
+
+
+def test_a_damaged_state_is_passed_over(
+    tmp_path: Path, unbroken: list[torch.Tensor], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(tmp_path)
+    newest = steps_of(tmp_path)[-1]
+    weights = next((tmp_path / STATES_FOLDER / f"step-{newest:08d}").glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-50])
+    assert same(train(tmp_path), unbroken)
+    assert "damaged" in capsys.readouterr().out
+
+
+def test_a_state_that_was_cut_off_is_no_state(tmp_path: Path, unbroken: list[torch.Tensor]) -> None:
+    train(tmp_path)
+    newest = tmp_path / STATES_FOLDER / f"step-{CONFIG.steps:08d}"
+    newest.rename(newest.with_suffix(".partial"))
+    assert same(train(tmp_path), unbroken)
+    assert not list((tmp_path / STATES_FOLDER).glob("*.partial"))
+
+
+def test_as_many_states_are_kept_as_asked(tmp_path: Path) -> None:
+    train(tmp_path)
+    assert steps_of(tmp_path) == [CONFIG.steps - 1, CONFIG.steps]
+
+
+def test_a_state_is_what_it_was_when_it_was_asked_for(tmp_path: Path) -> None:
+    """Training goes on while it is written."""
+    stage = Slow(width=20_000)
+    optimiser = torch.optim.AdamW(stage.module().parameters())
+    states = States(tmp_path)
+    first = next(stage.module().parameters())
+    before = first.detach().clone()
+    states.save(Progress(1, 0.0), stage.module(), optimiser)
+    with torch.no_grad():
+        first.add_(1.0)
+    states.wait()
+    states.load(stage.module(), optimiser)
+    assert torch.equal(first, before)
+
+
+def test_a_state_of_another_model_is_refused_by_name(tmp_path: Path) -> None:
+    train(tmp_path)
+    with pytest.raises(StateError, match=r"0\.bias.*--out"):
+        fit(Slow(width=3), CONFIG, tmp_path, say=lambda _: None)
+
+
+def test_a_full_disk_ends_the_run_and_keeps_the_states_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Slow()
+    optimiser = torch.optim.AdamW(stage.module().parameters())
+    states = States(tmp_path)
+    states.save(Progress(1, 0.0), stage.module(), optimiser)
+    states.wait()
+    big = Slow(width=200_000)
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    try:
+        states.save(Progress(2, 0.0), big.module(), torch.optim.AdamW(big.module().parameters()))
+        with pytest.raises(StateError, match="make room"):
+            states.wait()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, old)
+    assert States(tmp_path).load(stage.module(), optimiser) == Progress(1, 0.0)
+
+
+def torchrun(world: int, out: Path, step_s: float) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(world)]
+    command += ["--master-port", "0", "--standalone", "-m", "tests.training.interrupted"]
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([*command, str(out), str(step_s)], env=env)
+
+
+def wait_for_state(out: Path) -> None:
+    while not steps_of(out):
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_sigterm_saves_and_another_number_of_ranks_goes_on(tmp_path: Path) -> None:
+    run = torchrun(2, tmp_path, 0.05)
+    wait_for_state(tmp_path)
+    run.send_signal(signal.SIGTERM)
+    assert run.wait() != 0
+    stopped = progress_of(tmp_path).step
+    assert 0 < stopped < CONFIG.steps
+    train(tmp_path)
+    assert progress_of(tmp_path).step == CONFIG.steps
+    logged = [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").open()]
+    assert logged[-1] == CONFIG.steps - 1
+
+
+@pytest.mark.slow
+def test_a_rank_that_dies_stops_the_others(tmp_path: Path) -> None:
+    run = torchrun(2, tmp_path, 0.05)
+    wait_for_state(tmp_path)
+    pids = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    workers = [pid for pid in pids if b"interrupted" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(int(workers[-1]), signal.SIGKILL)
+    assert run.wait(timeout=60) != 0
+    assert not Path(f"/proc/{workers[0]}").exists()
+
+
+def test_sigusr1_saves_and_says_to_run_again(
+    tmp_path: Path, unbroken: list[torch.Tensor], capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Asked(Slow):
+        def loss(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, float]]:
+            if batch["x"][0, 0] == asked_at:
+                os.kill(os.getpid(), signal.SIGUSR1)
+            return super().loss(batch)
+
+    asked_at = Slow().batches()[7]["x"][0, 0]
+    with pytest.raises(SystemExit) as stopped:
+        fit(Asked(), CONFIG, tmp_path, say=lambda _: None)
+    assert stopped.value.code == INTERRUPTED_EXIT
+    assert progress_of(tmp_path).step == 8
+    assert "run it again" in capsys.readouterr().out
+    assert same(train(tmp_path), unbroken)
+
+
+def test_a_loss_that_explodes_stops_the_run_with_its_batch(tmp_path: Path) -> None:
+    class Exploding(Slow):
+        def loss(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, float]]:
+            loss, metrics = super().loss(batch)
+            return loss * (1000.0 if batch["x"][0, 0] == bad else 1.0), metrics
+
+    bad = Slow().batches()[9]["x"][0, 0]
+    with pytest.raises(LossError, match=r"step 9 .*stopped_batch"):
+        fit(Exploding(), CONFIG, tmp_path, say=lambda _: None)
+    from safetensors.torch import load_file
+
+    kept = load_file(tmp_path / "stopped_batch" / "rank-0-part-0.safetensors")
+    assert torch.equal(kept["x"], Slow().batches()[9]["x"])
+    shutil.rmtree(tmp_path / "stopped_batch")
