@@ -1,7 +1,7 @@
 # Needs Python 3.11 to 3.13, gcc, g++ and make; `make help` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-planner test check format bench train-tabletop clean distclean
+.PHONY: help setup demo demo-planner test check format bench train-tabletop train-tiny clean distclean
 
 # PYTHON=python3.12 asks for that Python; without it, any that works, and a .venv that exists stays.
 ifeq ($(origin PYTHON),undefined)
@@ -46,6 +46,14 @@ bench: setup ## the node against the bare model: throughput, latency, overload, 
 
 train-tabletop: setup ## a small version of the default model, in minutes
 	@$(in_workspace) python -m training.train tabletop-small $(ARGS)
+
+train-tiny: setup ## shards, then every run of a cluster's chain, on two processes of this machine
+	@$(in_workspace) for part in train:4000000:12 aside:4100000:4; do \
+	    IFS=: read -r name seed streams <<< "$$part"; \
+	    [ -d runs/tiny-shards/$$name ] || python -m training.data.write tabletop \
+	      --first-seed $$seed --streams $$streams --clips 8 --out runs/tiny-shards/$$name || exit 1; \
+	  done; \
+	  OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node 2 -m training.train tiny $(ARGS)
 
 clean: ## removes what was built and cached; packages stay installed
 	rm -rf .venv/overlay build install log out .mypy_cache .ruff_cache .pytest_cache .hypothesis

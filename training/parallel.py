@@ -112,8 +112,9 @@ class Parallel:
                 fully_shard(layer)
             fully_shard(trained)
         elif ranks.world > 1:
-            # Which parts a batch uses depends on its tasks.
-            self.trained = DistributedDataParallel(trained, find_unused_parameters=True)
+            # Which weights a contrastive batch uses depends on its tasks.
+            some_unused = isinstance(stage, ContrastiveStage)
+            self.trained = DistributedDataParallel(trained, find_unused_parameters=some_unused)
 
     def evaluate(self) -> Metrics:
         """The stage's scores, the same on every rank."""

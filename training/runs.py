@@ -323,7 +323,7 @@ def tiny() -> Recipe:
         runs=("pretrain", "sft", "y_decoder"),
         model=None,
         shards=ShardSources(root="runs/tiny-shards", mixture={"train": 1.0}, aside={"aside": 1.0}),
-        pretrain=replace(embed, task_shares={"caption": 1.0}),
+        pretrain=replace(embed, task_shares={"action_caption": 0.5, "scene_caption": 0.5}),
         sft=embed,
         y_decoder=YDecoderRun(fit=fit),
     )

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from tests.training.processes import in_processes
+from training.bench.processes import in_processes
 from training.distributed import ALONE, Ranks
 from training.embed import contrast
 from training.loss import Temperature

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.interrupted import CONFIG, Slow, train
+from training.bench.interrupted import CONFIG, Slow, train
 from training.fit import fit
 from training.state import STATES_FOLDER, Progress, StateError, States, progress_of
 from training.stop import INTERRUPTED_EXIT, LossError
@@ -37,7 +37,7 @@ def test_killed_at_any_moment_it_ends_as_if_unbroken(
     tmp_path: Path, unbroken: list[torch.Tensor]
 ) -> None:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.training.interrupted"])
+    context.set_forkserver_preload(["training.bench.interrupted"])
     for kill in range(6):
         child = context.Process(target=train, args=(tmp_path, 0.02))
         child.start()
@@ -122,7 +122,7 @@ def test_a_full_disk_ends_the_run_and_keeps_the_states_before(
 
 def torchrun(world: int, out: Path, step_s: float) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(world)]
-    command += ["--master-port", "0", "--standalone", "-m", "tests.training.interrupted"]
+    command += ["--master-port", "0", "--standalone", "-m", "training.bench.interrupted"]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen([*command, str(out), str(step_s)], env=env)
 

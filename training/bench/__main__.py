@@ -1,0 +1,40 @@
+"""Measure it all: `python -m training.bench --out docs/results/training.json`."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from jsonargparse import auto_cli
+
+from training.bench import exact, kills, memory, speed
+
+MEASURES = {
+    "exact": exact.measure,
+    "memory": memory.measure,
+    "throughput": speed.throughput,
+    "saving": speed.saving,
+    "kills": kills.measure,
+}
+
+
+def main(out: str = "", only: list[str] | None = None) -> None:
+    """Run the measures and print them.
+
+    Args:
+        out: JSON file that is written as well; empty = none.
+        only: names of measures; none = all.
+    """
+    scores: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, measure in MEASURES.items():
+            if only is None or name in only:
+                scores |= measure(Path(folder) / name)
+                print(json.dumps(scores, indent=2), flush=True)
+    if out:
+        Path(out).write_text(json.dumps(scores, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    auto_cli(main, as_positional=False)
