@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import torch
 
 from training.bench.interrupted import CONFIG, Slow, train
 from training.fit import fit
-from training.state import STATES_FOLDER, Progress, StateError, States, progress_of
+from training.state import MANIFEST, STATES_FOLDER, Progress, StateError, States, progress_of
 from training.stop import INTERRUPTED_EXIT, LossError
 
 
@@ -189,3 +190,20 @@ def test_a_loss_that_explodes_stops_the_run_with_its_batch(tmp_path: Path) -> No
     kept = load_file(tmp_path / "stopped_batch" / "rank-0-part-0.safetensors")
     assert torch.equal(kept["x"], Slow().batches()[9]["x"])
     shutil.rmtree(tmp_path / "stopped_batch")
+
+
+@pytest.mark.slow
+def test_agents_of_two_nodes_train_one_run(tmp_path: Path) -> None:
+    """Two torchrun agents that meet on loopback, as those of two machines do."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2"]
+    command += ["--local-addr", "127.0.0.1"]
+    command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}"]
+    command += ["-m", "training.bench.interrupted", str(tmp_path), "0"]
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    agents = [subprocess.Popen(command, env=env) for _ in range(2)]
+    assert [agent.wait() for agent in agents] == [0, 0]
+    newest = tmp_path / STATES_FOLDER / f"step-{CONFIG.steps:08d}"
+    assert json.loads((newest / MANIFEST).read_text())["world"] == 2
