@@ -1,0 +1,110 @@
+"""The page docs/fine-tuning.md, walked with the shipped recording, and a cluster's chain."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from training import train
+from training.data import validate, write
+from training.runs import RECIPES, tiny
+from vljepa_ros.config import ConfigError
+from vljepa_ros.model import checkpoint
+from vljepa_ros.model.engine import Engine
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+SMALL = [
+    "sft.fit.steps=2", "sft.fit.batch_size=8", "sft.fit.workers=0", "sft.fit.device=cpu",
+    "y_decoder.fit.steps=2", "y_decoder.fit.batch_size=8", "y_decoder.fit.workers=0",
+    "y_decoder.fit.device=cpu",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two folders of shards, of what the shipped recording shows."""
+    folder = tmp_path_factory.mktemp("shards")
+    segments = json.loads((SAMPLES / "tabletop.json").read_text())["segments"]
+    for name, some in (("train", segments[:12]), ("aside", segments[12:18])):
+        lines = [
+            {
+                "file": "tabletop.mp4",
+                "start_s": segment["onset_s"],
+                "end_s": segment["end_s"],
+                "caption": segment["caption"],
+            }
+            for segment in some
+        ]
+        jsonl = folder / f"{name}.jsonl"
+        jsonl.write_text("\n".join(map(json.dumps, lines)))
+        arguments = ["folder", str(SAMPLES), "--jsonl", str(jsonl), "--out", str(folder / name)]
+        assert write.main(arguments) == 0
+    return folder
+
+
+@pytest.mark.slow
+def test_own_videos_become_a_checkpoint_that_runs(shards: Path, tmp_path: Path) -> None:
+    assert validate.main([str(shards / "train")]) == 0
+    out = tmp_path / "mine"
+    train.main(["one_gpu", "--out", str(out), "--set", f"shards.root={shards}", *SMALL])
+    engine = Engine.load(out / "checkpoint")
+    crop = engine.config.x_encoder.crop_px
+    clip = np.zeros((1, engine.config.clip_frames, crop, crop, 3), np.uint8)
+    embedding = engine.predict(engine.encode_clips(clip), [engine.config.caption_query])
+    assert np.isclose(np.linalg.norm(embedding), 1.0, atol=1e-5) and engine.decode(embedding)
+    logged = (out / "sft" / "log.jsonl").read_text()
+    assert "validation_first_of_own" in logged
+
+
+@pytest.mark.slow
+def test_a_sharded_chain_on_two_processes_ends_in_a_checkpoint(
+    shards: Path, tmp_path: Path
+) -> None:
+    """FSDP2 in every run: what one run has sharded, the next one needs whole."""
+    settings = [f"shards.root={shards}", "pretrain.task_shares={caption: 1.0}"]
+    for name in ("pretrain", "sft", "y_decoder"):
+        settings += [f"{name}.fit.steps=2", f"{name}.fit.batch_size=8"]
+        settings += [f"{name}.fit.engine.sharded=true", f"{name}.fit.engine.recompute=true"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", "-m", "training.train", "tiny", "--out", str(tmp_path)]
+    subprocess.run(
+        [*command, "--set", *settings], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    before = checkpoint.load(tiny().start)[0].state_dict()
+    after = checkpoint.load(tmp_path / "checkpoint")[0].state_dict()
+    changed = {name.split(".")[0] for name, x in after.items() if not x.equal(before[name])}
+    assert changed == {"predictor", "y_encoder", "y_decoder"}
+
+
+def test_every_recipe_is_printed_as_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, recipe in RECIPES.items():
+        train.main([name, "--print"])
+        printed = yaml.safe_load(capsys.readouterr().out)
+        assert train.override(recipe(), printed) == recipe()
+
+
+def test_a_batch_that_the_processes_do_not_divide_is_refused() -> None:
+    recipe = train.override(tiny(), train.setting("sft.fit.batch_size=15"))
+    with pytest.raises(ValueError, match="multiple of 2"):
+        recipe.sft.fit.parts(train.ALONE)
+
+
+def test_a_setting_without_a_value_says_how_it_is_written() -> None:
+    with pytest.raises(ConfigError, match=r"sft\.fit\.steps=100"):
+        train.setting("sft.fit.steps")
+
+
+def test_an_unknown_setting_of_the_command_line_stops_with_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"unknown setting sft\.fit\.stepps"):
+        train.main(["tiny", "--out", str(tmp_path), "--set", "sft.fit.stepps=3"])
+
+
+def test_a_model_with_a_weight_for_every_frame_keeps_its_clip_length() -> None:
+    config = checkpoint.describe(tiny().start).config
+    with pytest.raises(ConfigError, match="set `frames` to 0"):
+        train.with_frames(config, 4)
