@@ -1,4 +1,4 @@
-"""The directions of dependency: types <- config <- model <- stream, world <- ros.
+"""The directions of dependency: types <- config <- model <- stream, world <- recordings, ros.
 
 `training` uses the model and is used by nobody. Imports are read from the syntax tree, so lazy
 ones inside functions count too.
@@ -14,15 +14,21 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-LIBRARY = {"types", "config", "paths", "model", "stream", "world"}
+FOUNDATION = {"types", "config", "paths", "fields", "settings", "images", "video_source"}
+LIBRARY = FOUNDATION | {"model", "stream", "world", "recordings"}
 MAY_IMPORT: dict[str, set[str]] = {
     "": set(),  # vljepa_ros/__init__.py
     "types": set(),
     "config": {"types"},
     "paths": set(),
+    "fields": set(),
+    "settings": {"config"},
+    "images": {"types", "fields"},
+    "video_source": {"types"},
     "model": {"types", "config", "paths", "model"},
     "stream": {"types", "config", "model", "stream"},
     "world": {"types", "config", "model", "world"},
+    "recordings": FOUNDATION | {"model", "stream", "recordings"},
     "cli": LIBRARY | {"cli"},
     "ros": LIBRARY | {"ros"},
 }
@@ -36,7 +42,7 @@ ROS_NAMES = {
     *("launch", "launch_ros", "launch_testing", "launch_pytest", "builtin_interfaces"),
     *("rcl_interfaces", "message_filters"),
 }
-NUMPY_ONLY = {"", "types", "config", "paths"}
+NUMPY_ONLY = {"", "types", "config", "paths", "fields", "settings"}
 FOREIGN = {"torch", "transformers", "cv2", "av", "safetensors", "tokenizers", "scipy", "sklearn"}
 
 

@@ -35,7 +35,7 @@ from vljepa_ros.ros.children import (
     wait_until,
 )
 from vljepa_ros.ros.domain import DomainError, isolate
-from vljepa_ros.ros.video_source import SourceError
+from vljepa_ros.video_source import SourceError
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "samples" / "tabletop.mp4"

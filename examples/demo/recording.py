@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from examples.demo.truth import cuts, small
-from vljepa_ros.ros.video_source import open_source
 from vljepa_ros.types import ImageHWC
+from vljepa_ros.video_source import open_source
 
 THUMBNAIL_PX = 200
 """Height of the frames kept."""

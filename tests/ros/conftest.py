@@ -16,7 +16,7 @@ from vljepa_ros.config import PerceptionConfig
 from vljepa_ros.model import checkpoint, presets
 from vljepa_ros.model.text import train_tokenizer
 from vljepa_ros.model.vljepa import VLJepa
-from vljepa_ros.ros.parameters import settings
+from vljepa_ros.settings import settings
 
 CORPUS = ("What is the robot doing?", "Describe the scene.", "The gripper lifts the red cube.")
 

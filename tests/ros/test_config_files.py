@@ -13,7 +13,7 @@ from rclpy.lifecycle import LifecycleNode
 
 from vljepa_ros.config import PerceptionConfig, WorldStateConfig, from_dict
 from vljepa_ros.ros import qos
-from vljepa_ros.ros.parameters import settings
+from vljepa_ros.settings import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,10 +9,10 @@ from rclpy.serialization import deserialize_message, serialize_message
 from ros_harness import image, picture
 
 from vljepa_ros import msg
+from vljepa_ros.images import Fault, FrameError
 from vljepa_ros.model import presets
 from vljepa_ros.ros import conversions
 from vljepa_ros.ros.health import Health, Level
-from vljepa_ros.ros.images import Fault, FrameError
 from vljepa_ros.types import EventReason, LabelScore, SemanticEvent, SemanticState
 
 EMBEDDING_E = np.array([0.6, 0.8], np.float32)

@@ -14,7 +14,7 @@ cv_bridge = pytest.importorskip(
 
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 
-from vljepa_ros.ros.images import ENCODINGS, rgb_from_compressed, rgb_from_raw  # noqa: E402
+from vljepa_ros.images import ENCODINGS, rgb_from_compressed, rgb_from_raw  # noqa: E402
 
 BYTES_PER_PX = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono16": 2} | dict.fromkeys(
     ("yuv422", "uyvy", "yuv422_yuy2", "yuyv"), 2

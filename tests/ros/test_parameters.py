@@ -18,7 +18,8 @@ from vljepa_ros.config import (
     VideoCameraConfig,
     WorldStateConfig,
 )
-from vljepa_ros.ros.parameters import Parameters, settings
+from vljepa_ros.ros.parameters import Parameters
+from vljepa_ros.settings import settings
 
 
 @pytest.fixture

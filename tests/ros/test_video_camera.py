@@ -13,7 +13,7 @@ from ros_harness import LATCHED, Client, NodeProcess, wait_until
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import UInt64
 
-from vljepa_ros.ros.images import rgb_from_compressed, rgb_from_raw
+from vljepa_ros.images import rgb_from_compressed, rgb_from_raw
 
 pytestmark = pytest.mark.ros
 FRAMES = 24

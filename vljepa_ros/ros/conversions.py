@@ -19,16 +19,14 @@ from std_msgs.msg import Header
 
 from vljepa_ros import msg
 from vljepa_ros.config import ModelConfig
+from vljepa_ros.fields import NS_PER_S, seconds_and_ns, text_field
+from vljepa_ros.images import Data, checked_stamp_ns, rgb_from_compressed, rgb_from_raw
 from vljepa_ros.ros.health import Health, Level
-from vljepa_ros.ros.images import Data, Fault, FrameError, rgb_from_compressed, rgb_from_raw
 from vljepa_ros.types import EmbeddingE, Frame, ImageHWC, LabelScore, SemanticEvent, SemanticState
 
 if TYPE_CHECKING:  # it comes with torch, which a camera's node does without
     from vljepa_ros.world.memory import Seen
     from vljepa_ros.world.world_model import Transition
-
-NS_PER_S = 1_000_000_000
-_MAX_SECONDS = 2**31 - 1
 
 # --- from ROS ----------------------------------------------------------------------------------
 
@@ -39,13 +37,7 @@ def stamp_ns(stamp: Time) -> int:
     Raises:
         FrameError: nanosec ≥ 1e9 or a time before 1970, so the order of frames is unknown.
     """
-    if stamp.nanosec >= NS_PER_S or stamp.sec < 0:
-        raise FrameError(
-            Fault.STAMP,
-            f"stamp {stamp.sec} s + {stamp.nanosec} ns is no time: nanosec must be below 1e9 and "
-            "sec not negative; the camera driver must stamp its images",
-        )
-    return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)
+    return checked_stamp_ns(stamp.sec, stamp.nanosec)
 
 
 def frame_from_message(message: Image | CompressedImage) -> Frame:
@@ -92,27 +84,18 @@ def embedding_from_message(message: msg.Embedding) -> EmbeddingE:
 
 
 def time_message(when_ns: int) -> Time:
-    seconds, nanoseconds = divmod(int(when_ns), NS_PER_S)
-    return Time(sec=_within_int32(seconds), nanosec=nanoseconds)
+    seconds, nanoseconds = seconds_and_ns(when_ns)
+    return Time(sec=seconds, nanosec=nanoseconds)
 
 
 def duration_message(length_ns: int) -> Duration:
     """A length of time, negative ones too: the stamp of a clock that runs ahead."""
-    seconds, nanoseconds = divmod(int(length_ns), NS_PER_S)
-    return Duration(sec=_within_int32(seconds), nanosec=nanoseconds)
+    seconds, nanoseconds = seconds_and_ns(length_ns)
+    return Duration(sec=seconds, nanosec=nanoseconds)
 
 
 def header_message(when_ns: int, frame_id: str = "") -> Header:
     return Header(stamp=time_message(when_ns), frame_id=text_field(frame_id))
-
-
-def text_field(text: str) -> str:
-    """The text as DDS can carry it: NUL would end it, a lone surrogate would abort the publish."""
-    return str(text).replace("\x00", "�").encode("utf-8", "replace").decode("utf-8")
-
-
-def _within_int32(seconds: int) -> int:
-    return max(-_MAX_SECONDS - 1, min(_MAX_SECONDS, seconds))
 
 
 # --- to ROS: perception ------------------------------------------------------------------------

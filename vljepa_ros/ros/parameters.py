@@ -7,11 +7,7 @@ taken as a whole or not at all.
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import math
-import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, Generic, TypeVar
 
 from rcl_interfaces.msg import (
@@ -23,86 +19,10 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from vljepa_ros.config import ConfigError, from_dict
+from vljepa_ros.config import ConfigError
+from vljepa_ros.settings import Setting, build, is_of_rclpy, settings, unknown
 
 C = TypeVar("C")
-
-# Declared by rclpy itself; every node may be given them.
-_OF_RCLPY = ("use_sim_time", "start_type_description_service")
-_OF_RCLPY_PREFIX = "qos_overrides."
-
-
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """One parameter: a leaf of the config dataclass."""
-
-    name: str
-    hint: Any
-    default: Any
-    description: str
-    low: float | None
-    high: float | None
-    choices: tuple[str, ...]
-    live: bool
-
-    @property
-    def is_list(self) -> bool:
-        return typing.get_origin(self.hint) is tuple
-
-    @property
-    def ros_default(self) -> Any:
-        return list(self.default) if self.is_list else self.default
-
-    @property
-    def constraints(self) -> str:
-        """What a ROS descriptor has no field for."""
-        when = "can change at run time" if self.live else "can change while unconfigured only"
-        return f"one of: {', '.join(self.choices)}; {when}" if self.choices else when
-
-    def check(self, value: Any) -> Any:
-        """The value as the config holds it.
-
-        Raises:
-            ConfigError: wrong type, not finite, out of range or not among the choices.
-        """
-        if self.is_list:
-            return self._check_list(value)
-        if self.hint is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        if type(value) is not self.hint:
-            raise ConfigError(f"parameter {self.name} must be {_KINDS[self.hint]}, not {value!r}")
-        if self.choices and value not in self.choices:
-            raise ConfigError(
-                f"parameter {self.name} must be one of {', '.join(self.choices)}, not {value!r}"
-            )
-        if self.low is not None and self.high is not None and not self.low <= value <= self.high:
-            raise ConfigError(
-                f"parameter {self.name} must lie in {self.low:g} … {self.high:g}, not {value!r}"
-            )
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ConfigError(f"parameter {self.name} must be finite, not {value!r}")
-        return value
-
-    def _check_list(self, value: Any) -> tuple[str, ...]:
-        # An empty list has no type: a parameter file makes it None, rclpy a list of bytes.
-        items = [] if value is None else value
-        if not isinstance(items, list | tuple) or not all(isinstance(i, str) for i in items):
-            raise ConfigError(f"parameter {self.name} must be a list of texts, not {value!r}")
-        return tuple(items)
-
-
-_KINDS = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
-
-
-def settings(cls: type[Any], prefix: str = "") -> Iterator[Setting]:
-    """The leaves of a config dataclass, nested ones with dotted names."""
-    hints = typing.get_type_hints(cls)
-    for field in dataclasses.fields(cls):
-        hint, name = hints[field.name], f"{prefix}{field.name}"
-        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-            yield from settings(hint, f"{name}.")
-        else:
-            yield Setting(name, hint, field.default, **field.metadata)
 
 
 class Parameters(Generic[C]):
@@ -147,14 +67,7 @@ class Parameters(Generic[C]):
         node.add_on_set_parameters_callback(self._on_set)
 
     def _build(self, values: Mapping[str, Any]) -> C:
-        nested: dict[str, Any] = {}
-        for name, value in values.items():
-            *groups, leaf = name.split(".")
-            place = nested
-            for group in groups:
-                place = place.setdefault(group, {})
-            place[leaf] = value
-        config = from_dict(self._cls, nested)
+        config = build(self._cls, values)
         self._check(config)
         return config
 
@@ -188,16 +101,10 @@ def _start_values(node: Node, known: Mapping[str, Setting], others: Set[str]) ->
     # (automatically_declare_parameters_from_overrides) fails at an empty list.
     given: Mapping[str, Parameter] = node._parameter_overrides
     for name in given:
-        if name in known or name in others or _is_of_rclpy(name):
+        if name in known or name in others or is_of_rclpy(name):
             continue
-        close = difflib.get_close_matches(name, [*known, *sorted(others)], n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(known))}"
-        raise ConfigError(f"parameter {name} is unknown to {node.get_name()}; {hint}")
+        raise unknown(name, node.get_name(), known, others)
     return {name: given[name].value for name in known if name in given}
-
-
-def _is_of_rclpy(name: str) -> bool:
-    return name in _OF_RCLPY or name.startswith(_OF_RCLPY_PREFIX)
 
 
 def _declare(node: Node, setting: Setting, value: Any) -> None:

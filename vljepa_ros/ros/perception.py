@@ -16,6 +16,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from vljepa_ros import msg
 from vljepa_ros.config import ConfigError, PerceptionConfig
+from vljepa_ros.images import Fault, FrameError
 from vljepa_ros.model.checkpoint import CheckpointError
 from vljepa_ros.model.engine import Engine, EngineError
 from vljepa_ros.model.preprocessing import ImageError
@@ -23,7 +24,6 @@ from vljepa_ros.model.text import TextError
 from vljepa_ros.ros import conversions
 from vljepa_ros.ros.camera_input import ImageMessage
 from vljepa_ros.ros.health import RECENT_S, CameraMeter
-from vljepa_ros.ros.images import Fault, FrameError
 from vljepa_ros.ros.requests import RequestError, Work
 from vljepa_ros.ros.worker import Worker
 from vljepa_ros.ros.world_requests import WorldRequests

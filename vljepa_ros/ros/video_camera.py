@@ -23,8 +23,8 @@ from vljepa_ros.config import ConfigError, VideoCameraConfig
 from vljepa_ros.ros import conversions, qos
 from vljepa_ros.ros.parameters import Parameters
 from vljepa_ros.ros.process import EXIT_FAILED, EXIT_OK, Finish, run
-from vljepa_ros.ros.video_source import Source, SourceError, open_source
 from vljepa_ros.types import ImageHWC
+from vljepa_ros.video_source import Source, SourceError, open_source
 
 BEHIND_S = 0.5
 """A source this late is not hurried after: its schedule starts anew."""

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
+from vljepa_ros.stream.pace import Pace
+
 F = TypeVar("F")
 R = TypeVar("R")
 
@@ -46,8 +48,7 @@ class Worker(Generic[F]):
         self._frames: dict[str, F] = {}  # at most one a camera; the longest waiting first
         self._max_requests = max_requests
         self._requests: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
-        self._period_s = 0.0
-        self._next_step_s = 0.0
+        self._pace = Pace()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="perception_worker", daemon=True)
 
@@ -66,8 +67,7 @@ class Worker(Generic[F]):
     def limit_rate(self, rate_hz: float) -> None:
         """At most so many steps a second; 0 = no limit."""
         with self._changed:
-            self._period_s = 1.0 / rate_hz if rate_hz > 0 else 0.0
-            self._next_step_s = 0.0
+            self._pace = Pace(rate_hz)
             self._changed.notify_all()
 
     def offer(self, camera: str, frame: F) -> bool:
@@ -126,7 +126,7 @@ class Worker(Generic[F]):
                     return True
                 wait_s = None
                 if self._frames:
-                    wait_s = self._next_step_s - time.monotonic()
+                    wait_s = self._pace.next_s - time.monotonic()
                     if wait_s <= 0.0:
                         return True
                 self._changed.wait(wait_s)
@@ -154,13 +154,11 @@ class Worker(Generic[F]):
     def _step_one_frame(self) -> None:
         now_s = time.monotonic()
         with self._changed:
-            if not self._frames or now_s < self._next_step_s:
+            if not self._frames or now_s < self._pace.next_s:
                 return
             camera = next(iter(self._frames))
             frame = self._frames.pop(camera)
-            # Kept in step with the period, so that a limit of 5 Hz does not become 4.6.
-            on_time = now_s - self._next_step_s < self._period_s
-            self._next_step_s = (self._next_step_s if on_time else now_s) + self._period_s
+            self._pace.begin(now_s)
         try:
             self._step(camera, frame)
         except Exception as error:  # noqa: BLE001 - reported; one bad step must not end perception

@@ -13,6 +13,7 @@ import numpy as np
 from builtin_interfaces.msg import Duration, Time
 
 from vljepa_ros import msg
+from vljepa_ros.fields import NS_PER_S
 from vljepa_ros.model.text import TextError, check_text
 from vljepa_ros.ros import conversions
 from vljepa_ros.ros.requests import RequestError
@@ -160,7 +161,7 @@ def checked_length_ns(length: Duration, name: str) -> int:
         length_ns = conversions.length_ns(length)
     except ValueError as error:
         raise _invalid(f"{name}: {error}") from error
-    if length_ns > MAX_SECONDS * conversions.NS_PER_S:
+    if length_ns > MAX_SECONDS * NS_PER_S:
         raise _invalid(
             f"{name} is {length.sec} s, longer than a day; say at most {MAX_SECONDS} s, or 0"
         )
@@ -175,12 +176,12 @@ def checked_range_ns(start: Time, end: Time) -> tuple[int, int]:
     """
     times_ns = []
     for name, time in (("start", start), ("end", end)):
-        if time.sec < 0 or time.nanosec >= conversions.NS_PER_S:
+        if time.sec < 0 or time.nanosec >= NS_PER_S:
             raise _invalid(
                 f"{name} is {time.sec} s and {time.nanosec} ns, which is no time; give ROS time, "
                 "or 0 for an open range"
             )
-        times_ns.append(time.sec * conversions.NS_PER_S + time.nanosec)
+        times_ns.append(time.sec * NS_PER_S + time.nanosec)
     start_ns, end_ns = times_ns
     if end_ns and end_ns < start_ns:
         raise _invalid("end lies before start; exchange them, or set one to 0")

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from vljepa_ros import action, msg, srv
+from vljepa_ros.fields import NS_PER_S, text_field
 from vljepa_ros.model.engine import Engine
 from vljepa_ros.model.text import TextError
 from vljepa_ros.ros import conversions
@@ -120,7 +121,7 @@ class WorldRequests:
         """
         if not hasattr(request, "deadline"):
             return 0.0
-        return checks.checked_length_ns(request.deadline, "deadline") / conversions.NS_PER_S
+        return checks.checked_length_ns(request.deadline, "deadline") / NS_PER_S
 
     # --- the requests: checked at once, RequestError if they cannot be answered -----------------
 
@@ -333,7 +334,7 @@ class WorldRequests:
             if captions:
                 yield
             said = self._engine.decode(np.stack(some))
-            captions += [conversions.text_field(caption) for caption in said]
+            captions += [text_field(caption) for caption in said]
             scores += [
                 float(self._engine.caption_score(caption, embedding_E))
                 for caption, embedding_E in zip(said, some, strict=True)

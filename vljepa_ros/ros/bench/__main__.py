@@ -38,7 +38,7 @@ from vljepa_ros.ros.bench.query_turns import QueryPlan, QueryTurns
 from vljepa_ros.ros.bench.report import progress, table, write
 from vljepa_ros.ros.children import Child, ChildError, all_ended, node_command, wait_until
 from vljepa_ros.ros.domain import DomainError, isolate
-from vljepa_ros.ros.video_source import SourceError
+from vljepa_ros.video_source import SourceError
 
 ROOT = Path(__file__).resolve().parents[3]
 FACTORS = {"busy": 1.5, "overload": 3.0, "calm": 0.3}

@@ -16,10 +16,11 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
+from vljepa_ros.fields import NS_PER_S
 from vljepa_ros.msg import SemanticState
 from vljepa_ros.ros import conversions, qos
 from vljepa_ros.ros.executor_thread import ExecutorThread
-from vljepa_ros.ros.video_source import open_source
+from vljepa_ros.video_source import open_source
 
 NAMESPACE = "/vljepa"
 CONTENT_S = 20.0
@@ -131,7 +132,7 @@ class Probe:
         received_ns = self._now_ns()
         stamp_ns = conversions.stamp_ns(message.header.stamp)
         latency = message.latency
-        published_ns = stamp_ns + latency.sec * conversions.NS_PER_S + latency.nanosec
+        published_ns = stamp_ns + latency.sec * NS_PER_S + latency.nanosec
         with self._lock:
             self._arrivals.append(Arrival(stamp_ns, published_ns, received_ns))
 

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vljepa_ros.fields import NS_PER_S
 from vljepa_ros.types import ImageHWC
 
 Data: TypeAlias = "bytes | bytearray | memoryview | array[int]"
@@ -43,6 +44,21 @@ class FrameError(ValueError):
     def __init__(self, fault: Fault, message: str) -> None:
         super().__init__(message)
         self.fault = fault
+
+
+def checked_stamp_ns(sec: int, nanosec: int) -> int:
+    """Nanoseconds of a stamp.
+
+    Raises:
+        FrameError: nanosec ≥ 1e9 or a time before 1970, so the order of frames is unknown.
+    """
+    if nanosec >= NS_PER_S or sec < 0:
+        raise FrameError(
+            Fault.STAMP,
+            f"stamp {sec} s + {nanosec} ns is no time: nanosec must be below 1e9 and "
+            "sec not negative; the camera driver must stamp its images",
+        )
+    return int(sec) * NS_PER_S + int(nanosec)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from vljepa_ros.ros.images import (
+from vljepa_ros.images import (
     ENCODINGS,
     Fault,
     FrameError,

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from vljepa_ros.ros import video_source
-from vljepa_ros.ros.video_source import SourceError, open_source
+from vljepa_ros import video_source
+from vljepa_ros.video_source import SourceError, open_source
 
 
 @pytest.fixture(scope="module")
