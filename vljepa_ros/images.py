@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_ros.fields import NS_PER_S
-from vljepa_ros.types import ImageHWC
+from vljepa_ros.types import Frame, ImageHWC
 
 Data: TypeAlias = "bytes | bytearray | memoryview | array[int]"
 """uint8[] as it comes: rclpy delivers array.array('B'), recordings deliver bytes."""
@@ -59,6 +59,31 @@ def checked_stamp_ns(sec: int, nanosec: int) -> int:
             "sec not negative; the camera driver must stamp its images",
         )
     return int(sec) * NS_PER_S + int(nanosec)
+
+
+def frame_of(message: Any, *, compressed: bool) -> Frame:
+    """The frame that a camera sent; its stamp and frame_id are the camera's own.
+
+    Args:
+        message: anything with the fields of sensor_msgs/Image, or of CompressedImage.
+
+    Raises:
+        FrameError: the image or its stamp cannot be used.
+    """
+    stamp = message.header.stamp
+    stamp_ns = checked_stamp_ns(stamp.sec, stamp.nanosec)
+    if compressed:
+        image_HWC = rgb_from_compressed(format_=message.format, data=message.data)
+    else:
+        image_HWC = rgb_from_raw(
+            height=message.height,
+            width=message.width,
+            encoding=message.encoding,
+            is_bigendian=bool(message.is_bigendian),
+            step=message.step,
+            data=message.data,
+        )
+    return Frame(stamp_ns, image_HWC, message.header.frame_id)
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from vljepa_ros.cli import doctor, search
+from vljepa_ros.cli import doctor, replay, search
 from vljepa_ros.cli.errors import CommandError
 
-COMMANDS = {"doctor": doctor, "search": search}
+COMMANDS = {"doctor": doctor, "replay": replay, "search": search}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -20,7 +20,7 @@ from std_msgs.msg import Header
 from vljepa_ros import msg
 from vljepa_ros.config import ModelConfig
 from vljepa_ros.fields import NS_PER_S, seconds_and_ns, text_field
-from vljepa_ros.images import Data, checked_stamp_ns, rgb_from_compressed, rgb_from_raw
+from vljepa_ros.images import Data, checked_stamp_ns, frame_of
 from vljepa_ros.ros.health import Health, Level
 from vljepa_ros.types import EmbeddingE, Frame, ImageHWC, LabelScore, SemanticEvent, SemanticState
 
@@ -46,19 +46,7 @@ def frame_from_message(message: Image | CompressedImage) -> Frame:
     Raises:
         FrameError: the image or its stamp cannot be used.
     """
-    when_ns = stamp_ns(message.header.stamp)
-    if isinstance(message, CompressedImage):
-        image_HWC = rgb_from_compressed(format_=message.format, data=message.data)
-    else:
-        image_HWC = rgb_from_raw(
-            height=message.height,
-            width=message.width,
-            encoding=message.encoding,
-            is_bigendian=bool(message.is_bigendian),
-            step=message.step,
-            data=message.data,
-        )
-    return Frame(when_ns, image_HWC, message.header.frame_id)
+    return frame_of(message, compressed=isinstance(message, CompressedImage))
 
 
 def length_ns(length: Duration) -> int:

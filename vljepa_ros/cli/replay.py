@@ -1,0 +1,209 @@
+"""Perceive recordings again: bags or videos in, semantic states and events out, as MCAP.
+
+BAG is a folder that `ros2 bag record` made, an .mcap or .db3 file, or a video. What is written
+equals what the node perception would have published, beside the original topics, with the stamps
+of the recording. No ROS is needed. A replay that was killed begins anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vljepa_ros.cli.errors import CommandError
+from vljepa_ros.cli.progress import Progress
+from vljepa_ros.config import ConfigError, PerceptionConfig, WorldStateConfig
+from vljepa_ros.settings import from_file
+
+if TYPE_CHECKING:
+    from vljepa_ros.model.engine import Engine
+    from vljepa_ros.recordings.replay import Replayed, ReplayOptions
+
+DEFAULT_NODE = "/vljepa/perception"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bags", metavar="BAG", type=Path, nargs="+", help="bags or videos")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        required=True,
+        help="OUT.mcap, or a folder: each BAG is written to OUT/BAG.mcap",
+    )
+    parser.add_argument("--topic", default="", help="image topic, where there are several")
+    parser.add_argument("--params", type=Path, help="parameter file of the nodes (YAML)")
+    parser.add_argument("--model", help="checkpoint folder (default: the shipped one)")
+    parser.add_argument("--device", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--node", default=DEFAULT_NODE, help=f"default: {DEFAULT_NODE}")
+    parser.add_argument(
+        "--without-originals", action="store_true", help="write states and events only"
+    )
+    parser.add_argument("--force", action="store_true", help="replace outputs that are there")
+    parser.add_argument("--resume", action="store_true", help="leave finished outputs as they are")
+    parser.add_argument(
+        "--video-start",
+        metavar="TIME",
+        type=_time_ns,
+        help="stamp of a video's first picture: 2026-11-25T08:00, local time (default: 1 s)",
+    )
+
+
+def run(given: argparse.Namespace) -> None:
+    """
+    Raises:
+        CommandError: a setting, the model or a recording cannot be used.
+    """
+    pairs = _pairs(given)
+    if not pairs:
+        print("all outputs are there already")
+        return
+    config = _config(given)
+    # Late: torch takes seconds to load, and a wrong option should be told at once.
+    from vljepa_ros.recordings.errors import RecordingError
+
+    engine, options = _engine(config), _options(given)
+    failed = 0
+    for source, output in pairs:
+        try:
+            _replay(source, output, engine, config, options)
+        except RecordingError as error:
+            if len(pairs) == 1:
+                raise CommandError(str(error)) from error
+            failed += 1
+            print(f"vljepa replay: {error}", file=sys.stderr, flush=True)
+    if failed:
+        raise CommandError(
+            f"{failed} of {len(pairs)} recordings failed; mend them and run again with --resume"
+        )
+
+
+def _replay(
+    source: Path,
+    output: Path,
+    engine: Engine,
+    config: PerceptionConfig,
+    options: ReplayOptions,
+) -> None:
+    from vljepa_ros.recordings.replay import replay
+
+    began_s = time.monotonic()
+    with Progress(source.name) as progress:
+        done = replay(source, output, engine, config, options, progress)
+    _say(done, time.monotonic() - began_s)
+
+
+def _say(done: Replayed, took_s: float) -> None:
+    tally = done.tally
+    for note in done.notes:
+        print(f"vljepa replay: {done.source}: {note}", file=sys.stderr)
+    print(
+        f"{done.output}: {tally.images} images of {done.topic}, {tally.states} states, "
+        f"{tally.events} events, {tally.images / max(took_s, 1e-9):.1f} images a second",
+        flush=True,
+    )
+
+
+# --- what was asked for ------------------------------------------------------------------------
+
+
+def _pairs(given: argparse.Namespace) -> list[tuple[Path, Path]]:
+    """Each recording with its output, checked before the first one takes its time."""
+    if given.force and given.resume:
+        raise CommandError("--force replaces what is there and --resume keeps it: give one of them")
+    outputs = _outputs(given.bags, given.output)
+    for output in outputs:
+        if any(bag.is_dir() and bag.resolve() in output.resolve().parents for bag in given.bags):
+            raise CommandError(f"{output} lies in one of the recordings: write elsewhere")
+        if output.exists() and not (given.force or given.resume):
+            raise CommandError(
+                f"{output} is there already; give --force to replace it, or --resume to leave "
+                "finished ones as they are"
+            )
+    missing = [bag for bag in given.bags if not bag.exists()]
+    if missing:
+        raise CommandError(f"{missing[0]} does not exist")
+    pairs = zip(given.bags, outputs, strict=True)
+    return [(bag, output) for bag, output in pairs if not (given.resume and output.exists())]
+
+
+def _outputs(bags: list[Path], asked: str) -> list[Path]:
+    out = Path(asked)
+    if len(bags) == 1 and out.suffix == ".mcap" and not out.is_dir():
+        return [out]
+    if out.suffix == ".mcap":
+        raise CommandError(f"{asked} is one file for {len(bags)} recordings: give -o a folder")
+    if len(bags) == 1 and not (out.is_dir() or asked.endswith("/")):
+        raise CommandError(f"{asked} is no folder; give -o {asked}.mcap, or {asked}/ to make one")
+    outputs = [out / f"{bag.resolve().stem}.mcap" for bag in bags]
+    twice = sorted({str(o) for o in outputs if outputs.count(o) > 1})
+    if twice:
+        raise CommandError(f"several recordings would become {twice[0]}: replay them apart")
+    return outputs
+
+
+def _config(given: argparse.Namespace) -> PerceptionConfig:
+    config = PerceptionConfig()
+    try:
+        if given.params is not None:
+            config = from_file(
+                PerceptionConfig, given.params, "perception", beside=[WorldStateConfig]
+            )
+    except ConfigError as error:
+        raise CommandError(str(error)) from error
+    if given.model is not None:  # the digest in the file is that of the model in the file
+        config = dataclasses.replace(config, model_path=given.model, model_sha256="")
+    if given.device is not None:
+        config = dataclasses.replace(config, device=given.device)
+    return config
+
+
+def _engine(config: PerceptionConfig) -> Engine:
+    from vljepa_ros.model.checkpoint import CheckpointError
+    from vljepa_ros.model.engine import Engine, EngineError
+    from vljepa_ros.model.text import TextError
+    from vljepa_ros.recordings.errors import RecordingError, require_rosbags
+    from vljepa_ros.stream.perceiver import Perceiver
+
+    try:
+        require_rosbags()
+        engine = Engine.load(
+            config.model_path,
+            device=config.device,
+            dtype=config.dtype,
+            threads=config.threads,
+            expected_sha256=config.model_sha256,
+        )
+        Perceiver(engine, config)  # tells of a query or label that is no text
+    except (RecordingError, CheckpointError, EngineError, TextError, OSError) as error:
+        raise CommandError(str(error)) from error
+    return engine
+
+
+def _options(given: argparse.Namespace) -> ReplayOptions:
+    from vljepa_ros.recordings.replay import ReplayOptions
+
+    options = ReplayOptions(
+        topic=given.topic,
+        node="/" + given.node.strip("/"),
+        originals=not given.without_originals,
+        force=given.force,
+    )
+    if given.video_start is not None:
+        options = dataclasses.replace(options, video_start_ns=given.video_start)
+    return options
+
+
+def _time_ns(text: str) -> int:
+    try:
+        when_ns = round(datetime.fromisoformat(text).timestamp() * 1e9)
+    except (ValueError, OverflowError, OSError):
+        when_ns = 0
+    if when_ns <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write it as 2026-11-25T08:00")
+    return when_ns

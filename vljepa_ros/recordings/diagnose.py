@@ -1,0 +1,120 @@
+"""Why a recording cannot be read, and what to do: told before a library stumbles over it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vljepa_ros.recordings.errors import RecordingError
+
+MCAP_MAGIC = b"\x89MCAP0\r\n"
+SQLITE_MAGIC = b"SQLite format 3\x00"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+ROS1_MAGIC = b"#ROSBAG V"
+BAG_FILES = (".mcap", ".db3")
+ROS1_MEND = "is a ROS 1 bag; convert it: rosbags-convert --src {0} --dst {1}"
+
+
+def is_bag(path: Path) -> bool:
+    """Whether it is to be read as a bag; anything else is tried as a video."""
+    return (
+        path.is_dir()
+        or path.suffix in BAG_FILES
+        or _head(path).startswith((MCAP_MAGIC, SQLITE_MAGIC, ZSTD_MAGIC, ROS1_MAGIC))
+    )
+
+
+def check_bag(path: Path) -> None:
+    """
+    Raises:
+        RecordingError: what lies there is no rosbag2 recording, or not a whole one.
+    """
+    if path.is_dir():
+        _check_folder(path)
+        return
+    head = _head(path)
+    if not head:
+        raise RecordingError(
+            f"{path} is empty: the recorder was killed at its start or the disk was full; "
+            "record again"
+        )
+    if head.startswith(ROS1_MAGIC):
+        raise RecordingError(f"{path} " + ROS1_MEND.format(path, path.with_suffix("")))
+    if head.startswith(ZSTD_MAGIC):
+        raise RecordingError(
+            f"{path} is a compressed file: name the folder with its metadata.yaml instead, or "
+            f"unpack it (zstd -d {path})"
+        )
+    _check_file(path, head)
+
+
+def _check_folder(folder: Path) -> None:
+    if (folder / "metadata.yaml").is_file():
+        for log in folder.glob("*.db3-wal"):
+            _check_wal(log)
+        return
+    files = sorted(p.name for p in folder.iterdir() if p.suffix in BAG_FILES)
+    if files:
+        raise RecordingError(
+            f"{folder} has no metadata.yaml: the recorder was killed; mend it with "
+            f"'ros2 bag reindex {folder}', or name a file in it: {', '.join(files)}"
+        )
+    raise RecordingError(
+        f"{folder} is no recording: it has no metadata.yaml, .mcap or .db3 in it; "
+        "name the folder that 'ros2 bag record' made"
+    )
+
+
+def _check_file(path: Path, head: bytes) -> None:
+    expected = MCAP_MAGIC if path.suffix == ".mcap" else SQLITE_MAGIC
+    if not head.startswith(expected):
+        found = {MCAP_MAGIC: "an MCAP file: name it .mcap", SQLITE_MAGIC: "SQLite: name it .db3"}
+        what = next((said for magic, said in found.items() if head.startswith(magic)), "neither")
+        raise RecordingError(
+            f"{path} is no {path.suffix.lstrip('.') or 'bag'} recording; its content is {what}"
+            + (" MCAP nor SQLite" if what == "neither" else "")
+        )
+    if expected is MCAP_MAGIC:
+        _check_mcap_end(path)
+    else:
+        _check_wal(Path(f"{path}-wal"))
+
+
+def _check_mcap_end(path: Path) -> None:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(max(size - len(MCAP_MAGIC), 0))
+        if size > 2 * len(MCAP_MAGIC) and file.read() == MCAP_MAGIC:
+            return
+    raise RecordingError(f"{path} is truncated: {_mcap_mend(path)}")
+
+
+def _check_wal(log: Path) -> None:
+    """SQLite's log beside the database holds messages that a reader without it does not see."""
+    if log.is_file() and log.stat().st_size:
+        database = str(log).removesuffix("-wal")
+        raise RecordingError(
+            f"{database} was not closed by its recorder; end the recorder, or merge its log: "
+            f"sqlite3 {database} 'PRAGMA wal_checkpoint(TRUNCATE)'"
+        )
+
+
+def mend_of(error: Exception, path: Path) -> str:
+    """What a library said of a recording, on one line, and the mend."""
+    said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    if isinstance(error, PermissionError):
+        return f"{said}; make it readable for this user"
+    if any(p.suffix == ".mcap" for p in ([path] if path.is_file() else path.glob("*"))):
+        return f"{said}; {_mcap_mend(path)}"
+    return f"{said}; is it whole? 'ros2 bag info {path}' and 'ros2 bag reindex' say and mend more"
+
+
+def _mcap_mend(path: Path) -> str:
+    return f"mend a copy with 'mcap recover {path} -o MENDED.mcap' and replay that"
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(32)
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be read: {error.strerror}") from error
