@@ -109,14 +109,11 @@ def open_bag(path: Path, topic: str, messages: Messages) -> Iterator[Bag]:
 @contextmanager
 def _readable(path: Path, where: Any = str) -> Iterator[None]:
     """What rosbags and the libraries below it raise, as one sentence."""
-    import struct
-
-    import apsw
-    from rosbags.rosbag2 import ReaderError
-
     try:
         yield
-    except (ReaderError, apsw.Error, OSError, EOFError, ValueError, struct.error) as error:
+    except RecordingError:
+        raise
+    except Exception as error:  # whatever broken bytes lead the libraries to
         raise RecordingError(f"{path} cannot be read{where()}: {mend_of(error, path)}") from error
 
 

@@ -16,11 +16,10 @@ ROS1_MEND = "is a ROS 1 bag; convert it: rosbags-convert --src {0} --dst {1}"
 
 def is_bag(path: Path) -> bool:
     """Whether it is to be read as a bag; anything else is tried as a video."""
-    return (
-        path.is_dir()
-        or path.suffix in BAG_FILES
-        or _head(path).startswith((MCAP_MAGIC, SQLITE_MAGIC, ZSTD_MAGIC, ROS1_MAGIC))
-    )
+    if path.is_dir() or path.suffix in BAG_FILES:
+        return True
+    head = _head(path)
+    return not head or head.startswith((MCAP_MAGIC, SQLITE_MAGIC, ZSTD_MAGIC, ROS1_MAGIC))
 
 
 def check_bag(path: Path) -> None:

@@ -79,7 +79,7 @@ class Seer:
             yield from self.finish()
             self._pace = Pace(self._rate_hz)
         self._now_ns = log_ns
-        if self._pace.next_s <= self._seconds(log_ns):
+        if self._pace.next_s < self._seconds(log_ns):
             yield from self.finish()
 
     def see(self, moment: Moment) -> Iterator[tuple[int, Step]]:

@@ -1,0 +1,184 @@
+"""What cannot be replayed: each gets one sentence that says the mend, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from bag_harness import BEGIN_NS, TOPIC, film, jpeg, picture, raw, stamp_of, text, write_bag
+from rosbags.rosbag2 import CompressionMode
+
+from vljepa_ros.config import PerceptionConfig
+from vljepa_ros.model.engine import Engine
+from vljepa_ros.recordings.errors import RecordingError
+from vljepa_ros.recordings.replay import ReplayOptions, replay
+
+
+def said(source: Path, engine: Engine, *, topic: str = "") -> str:
+    """The error of a replay; it is one line, the source stays and nothing is written."""
+    output = source.parent / "written" / "out.mcap"
+    before = sorted(source.parent.rglob("*"))
+    with pytest.raises(RecordingError) as caught:
+        replay(source, output, engine, PerceptionConfig(), ReplayOptions(topic=topic))
+    assert [p for p in sorted(source.parent.rglob("*")) if p != output.parent] == before
+    assert not output.parent.exists() or not list(output.parent.iterdir())
+    message = str(caught.value)
+    assert "\n" not in message and str(source) in message
+    return message
+
+
+def file_of(bag: Path) -> Path:
+    [file] = [p for p in bag.iterdir() if p.suffix in (".mcap", ".db3")]
+    return file
+
+
+def cut(file: Path, share: float) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[: int(len(content) * share)])
+
+
+def damage(file: Path) -> None:
+    """Overwrite the second half, but not the end."""
+    content = bytearray(file.read_bytes())
+    middle, end = len(content) // 2, len(content) - 100
+    content[middle:end] = b"\xaa" * (end - middle)
+    file.write_bytes(content)
+
+
+# --- files that are not whole, or something else -----------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.999])
+def test_a_truncated_mcap(share: float, engine: Engine, tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", film())
+    cut(file_of(bag), share)
+    assert "mcap recover" in said(bag, engine)
+    assert "truncated" in said(file_of(bag), engine)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
+def test_a_truncated_sqlite_bag(share: float, engine: Engine, tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", film(), "sqlite3")
+    cut(file_of(bag), share)
+    assert "ros2 bag" in said(bag, engine)
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_a_damaged_file(storage: str, engine: Engine, tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", film(), storage)
+    damage(file_of(bag))
+    assert "cannot be read" in said(bag, engine)
+
+
+@pytest.mark.parametrize("name", ["a.mcap", "a.db3", "a.bag", "a.mp4"])
+def test_an_empty_file(name: str, engine: Engine, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.touch()
+    assert "is empty" in said(path, engine)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "mend"),
+    [
+        ("a.mcap", b"SQLite format 3\x00 and so on", "name it .db3"),
+        ("a.db3", b"\x89MCAP0\r\n and so on", "name it .mcap"),
+        ("a.db3", b"words", "neither MCAP nor SQLite"),
+        ("a.bag", b"#ROSBAG V2.0\n", "rosbags-convert"),
+        ("a.txt", b"words", "neither a bag"),
+        ("a.mp4", b"words", "neither a bag"),
+        ("noname", b"\x89MCAP0\r\n and so on", "name it .mcap"),
+    ],
+)
+def test_a_foreign_file(
+    name: str, content: bytes, mend: str, engine: Engine, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert mend in said(path, engine)
+
+
+def test_an_mcap_that_is_not_of_ros_2(engine: Engine, tmp_path: Path) -> None:
+    file = file_of(write_bag(tmp_path / "bag", film()))
+    file.write_bytes(file.read_bytes().replace(b"\x04\0\0\0ros2", b"\x04\0\0\0json", 1))
+    assert "Profile is not ros2" in said(file, engine)
+
+
+def test_a_compressed_file_without_its_folder(engine: Engine, tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", film(), "sqlite3", compression=CompressionMode.FILE)
+    [file] = bag.glob("*.zstd")
+    assert "metadata.yaml" in said(file, engine)
+    packed = tmp_path / "foreign.mcap"
+    file.rename(packed)
+    assert "zstd -d" in said(packed, engine)
+
+
+def test_a_folder_without_metadata(engine: Engine, tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", film())
+    (bag / "metadata.yaml").unlink()
+    assert "ros2 bag reindex" in said(bag, engine)
+    file_of(bag).unlink()
+    assert "ros2 bag record" in said(bag, engine)
+
+
+@pytest.mark.parametrize("content", ["", "a: b", "rosbag2_bagfile_information: 3", "[", "\x00"])
+def test_metadata_that_says_nothing(content: str, engine: Engine, tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", film())
+    (bag / "metadata.yaml").write_text(content)
+    assert "cannot be read" in said(bag, engine)
+
+
+def test_a_part_of_the_bag_is_missing(engine: Engine, tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", film(), "sqlite3")
+    file_of(bag).unlink()
+    assert "missing" in said(bag, engine)
+
+
+def test_a_database_that_its_recorder_did_not_close(engine: Engine, tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", film(), "sqlite3")
+    connection = sqlite3.connect(file_of(bag))
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("INSERT INTO metadata VALUES (9, 9, '')")
+    connection.commit()
+    assert "wal_checkpoint" in said(bag, engine)
+    assert "wal_checkpoint" in said(file_of(bag), engine)
+    connection.close()
+
+
+def test_a_path_that_does_not_exist(engine: Engine, tmp_path: Path) -> None:
+    assert "does not exist" in said(tmp_path / "none", engine)
+
+
+# --- topics ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "topic", "mend"),
+    [
+        (list, "", "nothing was recorded"),
+        (lambda: [text("a", BEGIN_NS)], "", "it has: /chatter (std_msgs/msg/String)"),
+        (film, "/none", f"image topics: {TOPIC}"),
+        (film, "/chatter", "is of type std_msgs/msg/String"),
+        (
+            lambda: [*film(), raw(picture(), BEGIN_NS, topic="/two")],
+            "",
+            f"--topic: {TOPIC}, /two",
+        ),
+        (lambda: [*film(), jpeg(picture(), BEGIN_NS)], "", "several types at once"),
+        (lambda: film(encoding="16UC1"), "", "'16UC1' is not known"),
+        (lambda: [raw(picture(), 0, log_ns=stamp_of(1))], "", "must stamp its images"),
+    ],
+)
+def test_topics_that_cannot_be_perceived(
+    make: Callable[[], list], topic: str, mend: str, engine: Engine, tmp_path: Path
+) -> None:
+    assert mend in said(write_bag(tmp_path / "bag", make()), engine, topic=topic)
+
+
+def test_a_topic_without_messages(engine: Engine, tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", film(), "sqlite3")
+    with sqlite3.connect(file_of(bag)) as connection:
+        connection.execute("DELETE FROM messages WHERE topic_id = 2")
+    connection.close()
+    assert "the camera was silent" in said(file_of(bag), engine)
