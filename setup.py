@@ -36,7 +36,7 @@ setup(
         include=["vljepa_ros", "vljepa_ros.*"], exclude=["vljepa_ros.ros", "vljepa_ros.ros.*"]
     ),
     package_data={"vljepa_ros": ["py.typed"]},
-    data_files=shared("models"),
+    data_files=shared("models") + shared("msg"),
     install_requires=[
         "numpy>=1.26",
         "opencv-python-headless>=4.8,<5",
@@ -48,6 +48,7 @@ setup(
     ],
     entry_points={"console_scripts": ["vljepa = vljepa_ros.cli.main:main"]},
     extras_require={
+        "recordings": ["av>=12", "rosbags>=0.11", "tqdm>=4.60"],
         "video": ["av>=12"],
         "training": [
             "av>=14",

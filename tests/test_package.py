@@ -122,7 +122,7 @@ def test_pip_installs_the_library_its_models_and_nothing_else(tmp_path: Path) ->
     """The wheel that pip makes of the source: no training, tests or nodes, but the models."""
     source = tmp_path / "source"
     source.mkdir()
-    for name in ("setup.py", "pyproject.toml", "vljepa_ros", "models", "training", "tests"):
+    for name in ("setup.py", "pyproject.toml", "vljepa_ros", "models", "msg", "training", "tests"):
         (source / name).symlink_to(ROOT / name)
     subprocess.run(
         [sys.executable, "setup.py", "-q", "bdist_wheel", "--dist-dir", str(tmp_path / "dist")],
@@ -139,3 +139,5 @@ def test_pip_installs_the_library_its_models_and_nothing_else(tmp_path: Path) ->
     assert any(n.startswith("vljepa_ros/model/") for n in names)
     assert not any(n.startswith("vljepa_ros/ros/") for n in names)
     assert any(n.endswith("data/share/vljepa_ros/models/README.md") for n in names)
+    # What is recorded without ROS is defined by them.
+    assert any(n.endswith("data/share/vljepa_ros/msg/SemanticState.msg") for n in names)

@@ -1,6 +1,6 @@
 """Messages without ROS: ours from the package's nouns, the camera's to frames.
 
-The bytes equal those that the nodes publish (tests/ros/test_recorded_messages.py).
+They equal those that the nodes publish (tests/ros/test_recordings.py).
 """
 
 from __future__ import annotations
