@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -62,7 +62,7 @@ class Bag:
         wanted = self._reader.connections if originals else self._perceived
         channels = self._channels(wanted)
         last_ns = 0
-        with _readable(self._path, lambda: f" after {last_ns / 1e9:.3f} s"):
+        with readable(self._path, lambda: f" after {last_ns / 1e9:.3f} s"):
             for connection, log_ns, data in self._reader.messages(wanted):
                 last_ns = log_ns
                 frame = None
@@ -94,20 +94,33 @@ def open_bag(path: Path, topic: str, messages: Messages) -> Iterator[Bag]:
     Raises:
         RecordingError: it cannot be read, or has no image topic of that name.
     """
+    with open_reader(path) as reader:
+        yield Bag(reader, path, topic, messages)
+
+
+@contextmanager
+def open_reader(path: Path) -> Iterator[Reader]:
+    """Open a recording for whatever is in it; read from it within `readable`.
+
+    Raises:
+        RecordingError: it cannot be read.
+    """
     from rosbags.rosbag2 import Reader
 
+    if not path.exists():
+        raise RecordingError(f"{path} does not exist")
     check_bag(path)
-    with _readable(path):
+    with readable(path):
         reader = Reader(path)
         reader.open()
     try:
-        yield Bag(reader, path, topic, messages)
+        yield reader
     finally:
         reader.close()
 
 
 @contextmanager
-def _readable(path: Path, where: Any = str) -> Iterator[None]:
+def readable(path: Path, where: Callable[[], str] = str) -> Iterator[None]:
     """What rosbags and the libraries below it raise, as one sentence."""
     try:
         yield
