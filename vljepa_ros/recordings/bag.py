@@ -219,4 +219,5 @@ def _digest(name: str, definition: str) -> str:
             store.register(get_types_from_idl(part.partition("\n")[2]))
     else:
         store.register(get_types_from_msg(definition, name))
-    return store.hash_rihs01(name)
+    digest: str = store.hash_rihs01(name)
+    return digest

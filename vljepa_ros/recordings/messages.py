@@ -176,7 +176,9 @@ class Messages:
     # --- fields --------------------------------------------------------------------------------
 
     def _bytes(self, type_name: str, **fields: Any) -> memoryview:
-        return self.store.serialize_cdr(self._types[type_name](**fields), type_name)
+        message = self._types[type_name](**fields)
+        written: memoryview = self.store.serialize_cdr(message, type_name)
+        return written
 
     def _header(self, when_ns: int, frame_id: str) -> Any:
         make = self._types["std_msgs/msg/Header"]
