@@ -50,6 +50,7 @@ setup(
     extras_require={
         "recordings": ["av>=12", "rosbags>=0.11", "tqdm>=4.60"],
         "video": ["av>=12"],
+        "cluster": ["megatron-energon>=7.4,<8"],
         "training": [
             "av>=14",
             "jsonargparse>=4.30",

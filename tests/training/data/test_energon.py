@@ -1,0 +1,120 @@
+"""The cluster's loader gives the batches of the plain one, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from shard_media import picture, pictures, sample
+from torch import Tensor
+
+from training.data.batches import ShardBatches, ShardsConfig
+from training.data.errors import DataError, SkippedTooManyError
+from training.data.writer import Draft, write_shards
+from vljepa_ros.config import ModelConfig, XEncoderConfig
+from vljepa_ros.model.text import train_tokenizer
+
+pytest.importorskip("megatron.energon")
+energon = importlib.import_module("training.data.energon")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:'pin_memory' argument:UserWarning"),
+]
+
+MODEL = ModelConfig(clip_frames=2, x_encoder=XEncoderConfig(crop_px=8))
+TOKENIZER = train_tokenizer(["thing 0 moves", "What is happening?"], 300)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder a: pictures 0 to 39 in several shards; folder b: 40 of brightness 200."""
+    root = tmp_path_factory.mktemp("shards")
+    pictures(root / "a", 40, shard_bytes=20_000)
+    write_shards((Draft(sample(200), picture(200, (8, 8)), "png") for _ in range(40)), root / "b")
+    assert energon.main([str(root / "a")]) == energon.main([str(root / "b")]) == 0
+    return root
+
+
+def loader(root: Path, mixture: dict[str, float] | None = None, **given: Any) -> Any:
+    run = {"batch_size": 4, "seed": 3, "shuffle": 8} | {
+        k: given.pop(k) for k in ("batch_size", "rank", "world", "workers") if k in given
+    }
+    config = ShardsConfig(mixture or {"a": 1.0}, str(root), **given)
+    return energon.EnergonBatches(config, TOKENIZER, MODEL, **run)
+
+
+def seen(batch: dict[str, Tensor]) -> list[int]:
+    """Brightness of each row, which is its number."""
+    return batch["pixels_BTCHW"][:, 0, 0, 0, 0].tolist()
+
+
+def test_a_batch_is_what_the_plain_loader_gives(root: Path) -> None:
+    batch = next(iter(loader(root)))
+    plain = ShardBatches(ShardsConfig({"a": 1.0}, str(root)), TOKENIZER, MODEL, 4, 0)[0]
+    assert batch.keys() == plain.keys()
+    for name, tensor in batch.items():
+        assert tensor.dtype == plain[name].dtype
+    assert batch["pixels_BTCHW"].shape == plain["pixels_BTCHW"].shape
+    texts = TOKENIZER.decode(batch["text_ids_BL"][batch["target_row_B"]])
+    assert texts == [f"thing {number} moves" for number in seen(batch)]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_goes_on_behind_the_last_batch(root: Path, workers: int) -> None:
+    first = loader(root, workers=workers, augment=True)
+    batches = iter(first)
+    for _ in range(7):
+        next(batches)
+    state = pickle.loads(pickle.dumps(first.state()))
+    straight = list(islice(batches, 4))
+    again = loader(root, workers=workers, augment=True)
+    again.restore(state)
+    for one, other in zip(straight, islice(iter(again), 4), strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_ranks_share_the_samples_between_them(root: Path) -> None:
+    shares = [
+        {n for b in islice(iter(loader(root, rank=rank, world=2)), 14) for n in seen(b)}
+        for rank in range(2)
+    ]
+    assert shares[0].isdisjoint(shares[1])
+    assert shares[0] | shares[1] == set(range(40))
+
+
+def test_a_mixture_keeps_its_weights(root: Path) -> None:
+    batches = islice(iter(loader(root, {"a": 1.0, "b": 3.0})), 100)
+    drawn = Counter(number == 200 for batch in batches for number in seen(batch))
+    assert 260 < drawn[True] < 340
+
+
+def test_broken_samples_are_skipped_and_named(tmp_path: Path) -> None:
+    drafts = (Draft(sample(i), b"" if i == 3 else picture(i, (8, 8)), "png") for i in range(12))
+    write_shards(drafts, tmp_path / "c")
+    energon.prepare(tmp_path / "c")
+    data = loader(
+        tmp_path, {"c": 1.0}, skipped_log=str(tmp_path / "skipped.jsonl"), max_skipped_share=0.5
+    )
+    numbers = {n for batch in islice(iter(data), 9) for n in seen(batch)}
+    assert numbers == set(range(12)) - {3}
+    assert data.tally.skipped > 0
+    assert "000000003" in (tmp_path / "skipped.jsonl").read_text()
+    with pytest.raises(SkippedTooManyError, match="000000003"):
+        list(islice(iter(loader(tmp_path, {"c": 1.0}, max_skipped_share=0.0)), 9))
+
+
+def test_what_does_not_fit_says_the_mend(root: Path, tmp_path: Path) -> None:
+    pictures(tmp_path / "new", 1)
+    with pytest.raises(DataError, match=r"run python -m training\.data\.energon"):
+        loader(tmp_path, {"new": 1.0})
+    with pytest.raises(DataError, match="a folder of its own"):
+        loader(root, task_shares={"caption": 1.0})
+    with pytest.raises(DataError, match="shared equally"):
+        loader(root, batch_size=5, world=2)
+    assert energon.main([str(tmp_path / "gone")]) == 1

@@ -1,0 +1,237 @@
+"""The same batches by megatron-energon, for clusters: shards are read in order, not at random.
+
+`python -m training.data.energon FOLDER` prepares a folder of shards once. Beside `ShardBatches`:
+each process reads whole stretches of shards, so shared file systems are not asked for single
+samples; what comes next is a saved state, not a function of the step; another number of processes
+or workers gives other batches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor
+
+try:
+    from megatron import energon
+    from megatron.energon.flavors import BaseWebdatasetFactory
+except ImportError as error:
+    raise ImportError(
+        "this loader needs megatron-energon: pip install -r requirements/optional/cluster.txt"
+    ) from error
+
+from training.data.augment import Augmentation
+from training.data.batches import ShardsConfig
+from training.data.decode import clip
+from training.data.errors import DataError, SampleError
+from training.data.samples import EXTENSIONS, MediaSample, from_json
+from training.data.shards import shard_paths
+from training.data.tally import Tally
+from training.data.texts import sample_tensors
+from vljepa_ros.config import ModelConfig
+from vljepa_ros.model.text import Tokenizer
+
+META = ".nv-meta"
+DATASET = {"__module__": "megatron.energon", "__class__": "CrudeWebdataset"}
+BLEND = {"__module__": "megatron.energon", "__class__": "MetadatasetV2"}
+SHUFFLE_SAMPLES = 1000
+SEQUENCE_SAMPLES = 100
+"""Samples that are read one after the other from a shard before another place is gone to."""
+
+
+def prepare(folder: Path) -> int:
+    """Write what energon wants beside the shards; returns the number of shards.
+
+    Raises:
+        DataError: no shards.
+    """
+    names = [path.name for path in shard_paths(folder)]
+    (folder / META).mkdir(exist_ok=True)
+    (folder / META / "dataset.yaml").write_text(yaml.safe_dump(DATASET))
+    split = [("train", 1.0), ("val", 0.0), ("test", 0.0)]
+    BaseWebdatasetFactory.prepare_dataset(
+        folder, names, split_parts_ratio=split, shuffle_seed=None, workers=1
+    )
+    return len(names)
+
+
+@energon.edataclass
+class Raw(energon.Sample):  # type: ignore[misc]
+    """A sample's members by extension, as they lie in the shard: the shuffle buffer holds these."""
+
+    members: dict[str, bytes]
+
+
+@energon.edataclass
+class Encoded(energon.Sample):  # type: ignore[misc]
+    """A sample and its clip, (T, 3, H, W) uint8."""
+
+    asked: MediaSample
+    pixels_TCHW: Tensor
+
+
+@energon.stateless  # type: ignore[untyped-decorator]
+def cook(sample: dict[str, Any]) -> Any:
+    """What energon read of a shard as `Raw`."""
+    members = {name: data for name, data in sample.items() if not name.startswith("__")}
+    return Raw(**energon.basic_sample_keys(sample), members=members)
+
+
+class Encoder(energon.TaskEncoder):  # type: ignore[misc]
+    """From the bytes of a sample to the tensors of a batch."""
+
+    decoder = None  # ours decodes
+    cookers = (energon.Cooker(cook),)
+
+    def __init__(
+        self, config: ShardsConfig, tokenizer: Tokenizer, model: ModelConfig, tally: Tally
+    ) -> None:
+        self._frames = config.frames or model.clip_frames
+        self._crop_px = model.x_encoder.crop_px
+        self._augment = Augmentation(self._crop_px, config.mirror) if config.augment else None
+        self._tokenizer = tokenizer
+        self._tally = tally
+
+    # Seeds are restored, so that a sample is augmented in the same way after a resume.
+    @energon.stateless(restore_seeds=True)  # type: ignore[untyped-decorator]
+    def encode_sample(self, sample: Any) -> Any:
+        self._tally.count_drawn()
+        try:
+            asked, pixels_TCHW = self._read(sample.members)
+        except SampleError as error:
+            [source] = sample.__sources__
+            self._tally.skip(f"{source.shard_name} {sample.__key__}", str(error))
+            raise energon.SkipSample from error
+        return Encoded.derive_from(sample, asked=asked, pixels_TCHW=pixels_TCHW)
+
+    def _read(self, members: dict[str, bytes]) -> tuple[MediaSample, Tensor]:
+        extensions = [name for name in members if name in EXTENSIONS]
+        if "json" not in members or len(extensions) != 1:
+            raise SampleError("needs a .json and one video or image")
+        asked = from_json(members["json"])
+        [extension] = extensions
+        pixels_TCHW = clip(
+            members[extension],
+            extension,
+            self._frames,
+            self._crop_px,
+            asked.start_s,
+            asked.end_s,
+        )
+        if self._augment is not None:
+            pixels_TCHW = self._augment(pixels_TCHW, int(torch.randint(2**31, ())))
+        return asked, pixels_TCHW
+
+    @energon.stateless  # type: ignore[untyped-decorator]
+    def batch(self, encoded: list[Any]) -> dict[str, Tensor]:
+        batch = {"pixels_BTCHW": torch.stack([sample.pixels_TCHW for sample in encoded])}
+        asked = [sample.asked for sample in encoded]
+        return batch | sample_tensors(self._tokenizer, asked, self._tally)
+
+
+class EnergonBatches:
+    """Endless batches of one rank, in the form that `ShardBatches` gives them."""
+
+    def __init__(
+        self,
+        config: ShardsConfig,
+        tokenizer: Tokenizer,
+        model: ModelConfig,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        workers: int = 0,
+        shuffle: int = SHUFFLE_SAMPLES,
+    ) -> None:
+        """
+        Args:
+            batch_size: rows of all ranks together.
+            workers: processes that decode, for this rank.
+            shuffle: samples, not decoded, from which the next one is drawn.
+
+        Raises:
+            DataError: sizes that do not fit, a folder that is not prepared, or task shares, which
+                energon has not: write each task into a folder of its own.
+        """
+        if batch_size < 1 or batch_size % world:
+            raise DataError(f"batch_size {batch_size} cannot be shared equally by {world} ranks")
+        if config.task_shares:
+            raise DataError(
+                "energon mixes folders, not tasks; write each task into a folder of its own and "
+                "give that a weight"
+            )
+        log = Path(config.skipped_log) if config.skipped_log else None
+        self.tally = Tally(config.max_skipped_share, log)
+        workers_of = energon.WorkerConfig(
+            rank=rank,
+            world_size=world,
+            num_workers=workers,
+            seed_offset=seed,
+            # Broken samples are skipped by `Encoder`; whatever else goes wrong is our mistake.
+            global_error_handler=energon.reraise_exception,
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            dataset = energon.get_train_dataset(
+                blend(config, Path(folder)),
+                worker_config=workers_of,
+                batch_size=batch_size // world,
+                shuffle_buffer_size=shuffle,
+                max_samples_per_sequence=SEQUENCE_SAMPLES,
+                task_encoder=Encoder(config, tokenizer, model, self.tally),
+            )
+        self._loader = energon.get_savable_loader(dataset)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        return iter(self._loader)
+
+    def state(self) -> Any:
+        """What `restore` needs to go on behind the batch that was read last; can be pickled."""
+        return self._loader.save_state_rank()
+
+    def restore(self, state: Any) -> None:
+        """Go on where `state` was taken: same rank, world, workers and batch size."""
+        self._loader.restore_state_rank(state)
+
+
+def blend(config: ShardsConfig, folder: Path) -> Path:
+    """Write energon's description of the mixture into `folder`.
+
+    Raises:
+        DataError: an empty mixture, or a folder that is not prepared.
+    """
+    if not config.mixture:
+        raise DataError("the mixture is empty; name at least one folder of shards")
+    parts = []
+    for name, weight in config.mixture.items():
+        path = (Path(config.root) / name).resolve()
+        if not (path / META / "dataset.yaml").exists():
+            raise DataError(f"{path} is not prepared; run python -m training.data.energon {path}")
+        parts.append({"path": str(path), "weight": weight})
+    described = folder / "mixture.yaml"
+    described.write_text(yaml.safe_dump(BLEND | {"splits": {"train": {"blend": parts}}}))
+    return described
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args(arguments).folder
+    try:
+        shards = prepare(folder)
+    except DataError as error:
+        print(f"{folder}: {error}", file=sys.stderr)
+        return 1
+    print(f"{folder}: {shards} shards")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
