@@ -19,7 +19,7 @@ from vljepa_ros.config import ModelConfig
 
 
 def written(out: Path, *options: str) -> int:
-    return write.main(["tabletop", "--streams", "2", "--clips", "5", "--out", str(out), *options])
+    return write.main(["tabletop", "--streams", "1", "--clips", "5", "--out", str(out), *options])
 
 
 def test_streams_become_shards_of_every_task(tmp_path: Path) -> None:
@@ -31,7 +31,10 @@ def test_streams_become_shards_of_every_task(tmp_path: Path) -> None:
 
 def test_equal_seeds_give_equal_shards(tmp_path: Path) -> None:
     for name, seed in (("one", "3"), ("again", "3"), ("other", "4")):
-        assert written(tmp_path / name, "--first-seed", seed, "--tasks", "question") == 0
+        assert (
+            written(tmp_path / name, "--first-seed", seed, "--tasks", "question", "--clips", "1")
+            == 0
+        )
     hashes = [
         hashlib.sha256((tmp_path / name / "shard-000000.tar").read_bytes()).hexdigest()
         for name in ("one", "again", "other")
@@ -59,7 +62,7 @@ def test_numbers_out_of_range_say_the_mend(
 
 
 def test_a_sample_says_where_it_is_from(tmp_path: Path) -> None:
-    assert written(tmp_path / "one", "--tasks", "scene_caption") == 0
+    assert written(tmp_path / "one", "--tasks", "scene_caption", "--clips", "1") == 0
     [tar] = shard_paths(tmp_path / "one")
     index = read_index(tar)
     json_span = (index.json_offsets[0], index.json_sizes[0])
