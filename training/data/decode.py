@@ -102,7 +102,10 @@ def image(media: bytes) -> Frames:
         MediaError: not an image.
     """
     data = np.frombuffer(media, np.uint8)
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    try:
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except cv2.error:  # as of a header that promises more pixels than OpenCV takes
+        bgr = None
     if bgr is None:
         raise MediaError("the image cannot be decoded; save it again as JPEG or PNG")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import av
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from shard_media import LEVELS, picture, shown, video, without_frames
 
 from training.data.decode import clip, read_timeline
@@ -99,6 +101,34 @@ def test_what_cannot_be_decoded_says_the_mend(case: str) -> None:
     media, extension, said = BROKEN[case]
     with pytest.raises(MediaError, match=said):
         clip(media(), extension, 4, CROP_PX)
+
+
+WHOLE = {
+    "mp4": video(8),
+    "mkv": video(8, container="matroska"),
+    "png": picture(),
+    "jpg": picture(extension="jpg"),
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    extension=st.sampled_from(sorted(WHOLE)),
+    end=st.just(1.0) | st.floats(0, 1),
+    spoilt=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8),
+)
+def test_any_damage_gives_a_clip_or_an_error_of_its_own(
+    extension: str, end: float, spoilt: list[tuple[float, int]]
+) -> None:
+    data = bytearray(WHOLE[extension])
+    for at, value in spoilt:
+        data[int(at * len(data))] = value
+    media = bytes(data[: int(end * len(data))])
+    try:
+        pixels_TCHW = clip(media, extension, 4, CROP_PX)
+    except MediaError:
+        return
+    assert pixels_TCHW.shape == (4, 3, CROP_PX, CROP_PX)
 
 
 def test_damage_in_the_middle_is_noticed() -> None:
