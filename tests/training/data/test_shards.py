@@ -250,6 +250,14 @@ def test_all_faults_are_named_not_only_the_first(tmp_path: Path) -> None:
     assert sum("cannot be opened" in line for line in said(tmp_path)) == 3
 
 
+def test_a_quick_look_decodes_nothing_and_finds_the_rest(tmp_path: Path) -> None:
+    pictures(tmp_path, 1)
+    added(tmp_path, {"k.mp4": b"no video", "k.json": described(), "l.json": described()})
+    index_path(tmp_path / "shard-000001.tar").touch()
+    found = [fault.key for fault in validate.faults(tmp_path, quick=True)]
+    assert found == ["", "l"]
+
+
 @pytest.mark.parametrize("make", [lambda f: None, lambda f: f.mkdir()])
 def test_no_folder_and_no_shards_say_how_to_make_some(
     tmp_path: Path, make: Callable[[Path], None]
