@@ -177,17 +177,46 @@ def _decode(media: bytes, wanted: set[int], keyframe: int | None) -> dict[int, F
             container.seek(keyframe, stream=stream, backward=True)
         for frame in _guarded(container.decode(stream)):
             if frame.pts in wanted:
-                found[frame.pts] = frame.to_ndarray(format="rgb24")
+                found[frame.pts] = rgb(frame)
             if len(found) == len(wanted) or (frame.pts or 0) > max(wanted):
                 break
     return found
 
 
-class _opened:
-    """A video of bytes and its first video stream, decoded by one thread.
+def rgb(frame: Any) -> Frames:
+    """A decoded frame's (H, W, 3).
+
+    Raises:
+        MediaError: its pixels are of a kind that cannot be converted.
+    """
+    try:
+        pixels_HWC: Frames = frame.to_ndarray(format="rgb24")
+    except (av.FFmpegError, ValueError) as error:
+        raise MediaError(
+            f"a frame cannot be converted to RGB ({error}); convert the video to .mp4 with ffmpeg"
+        ) from error
+    return pixels_HWC
+
+
+def first_video(container: Any) -> Any:
+    """The first video stream of an open file, decoded by one thread.
 
     Loaders run one process a core; more threads in each would only get in their way.
+
+    Raises:
+        MediaError: there is none, or none that can be decoded.
     """
+    if not container.streams.video:
+        raise MediaError("the file holds no video; give one that does")
+    stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise MediaError("its codec is not known; convert it to .mp4 with ffmpeg")
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+class _opened:
+    """A video of bytes and its first video stream."""
 
     def __init__(self, media: bytes) -> None:
         self._media = media
@@ -200,12 +229,11 @@ class _opened:
                 f"the video cannot be opened ({error}); it is cut off or no video: copy or record "
                 "it again"
             ) from error
-        streams = self._container.streams.video
-        if not streams:
+        try:
+            return self._container, first_video(self._container)
+        except MediaError:
             self._container.close()
-            raise MediaError("the file holds no video; give one that does")
-        streams[0].codec_context.thread_count = 1
-        return self._container, streams[0]
+            raise
 
     def __exit__(self, *_: object) -> None:
         self._container.close()

@@ -12,7 +12,7 @@ from typing import Any
 import av
 import numpy as np
 
-from training.data.decode import Frames
+from training.data.decode import Frames, first_video, rgb
 from training.data.errors import MediaError
 
 TICKS_PER_S = 1000
@@ -91,10 +91,7 @@ def frames_between(path: Path, start_s: float, end_s: float) -> Iterator[tuple[f
     """
     try:
         with av.open(str(path)) as source:
-            if not source.streams.video:
-                raise MediaError(f"{path.name} holds no video; give one that does")
-            stream = source.streams.video[0]
-            stream.codec_context.thread_count = 1
+            stream = first_video(source)
             if start_s > 0:
                 source.seek(int(start_s / stream.time_base), stream=stream, backward=True)
             last_s = -math.inf
@@ -108,7 +105,7 @@ def frames_between(path: Path, start_s: float, end_s: float) -> Iterator[tuple[f
                 if last_s >= end_s - SLACK_S:
                     return
                 if last_s >= start_s - SLACK_S:
-                    yield last_s, frame.to_ndarray(format="rgb24")
+                    yield last_s, rgb(frame)
     except (av.FFmpegError, OSError) as error:
         raise MediaError(
             f"{path.name} cannot be decoded ({error}); copy it again, or convert it to .mp4 with "

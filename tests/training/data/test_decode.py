@@ -88,6 +88,7 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "cut in half": (cut_in_half, "mp4", "cut off"),
     "cut with its header in front": (cut_with_its_header_in_front, "mp4", "cut off"),
     "header of an mp4 alone": (lambda: video(0), "mp4", "no video"),
+    "unknown codec": (lambda: video(4).replace(b"avc1", b"zzzz"), "mp4", "codec is not known"),
     "header alone": (without_frames, "mp4", "no frames"),
     "empty image": (lambda: b"", "png", "JPEG or PNG"),
     "cut image": (lambda: picture()[:60], "png", "JPEG or PNG"),
