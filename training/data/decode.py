@@ -223,7 +223,7 @@ class _opened:
 
     def __enter__(self) -> tuple[Any, Any]:
         try:
-            self._container = av.open(io.BytesIO(self._media))
+            self._container = av.open(io.BytesIO(self._media), metadata_errors="replace")
         except (av.FFmpegError, OSError) as error:
             raise MediaError(
                 f"the video cannot be opened ({error}); it is cut off or no video: copy or record "

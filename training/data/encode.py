@@ -90,7 +90,7 @@ def frames_between(path: Path, start_s: float, end_s: float) -> Iterator[tuple[f
         MediaError: no video, a damaged one, or time stamps that go backwards.
     """
     try:
-        with av.open(str(path)) as source:
+        with av.open(str(path), metadata_errors="replace") as source:
             stream = first_video(source)
             if start_s > 0:
                 source.seek(int(start_s / stream.time_base), stream=stream, backward=True)

@@ -66,6 +66,11 @@ def test_other_containers(container: str, codec: str, extension: str) -> None:
     assert numbers(video(8, container=container, codec=codec), extension) == list(range(8))
 
 
+def test_metadata_in_another_encoding_does_not_matter() -> None:
+    media = video(8, container="matroska").replace(b"Lavf", b"\xe4vf\xff")
+    assert numbers(media, "mkv") == list(range(8))
+
+
 @pytest.mark.parametrize("extension", ["png", "jpg"])
 def test_an_image_is_repeated_along_time(extension: str) -> None:
     media = picture(LEVELS[5], extension=extension)
