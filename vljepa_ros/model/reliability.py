@@ -64,8 +64,12 @@ class Reliability:
 
     def novelty(self, tokens_BND: Tensor, action_ids_BL: Tensor, action_mask_BL: Tensor) -> Tensor:
         """Above 1 (B,): the scene is unlike the known ones, or the action has unknown words."""
-        scene_B = self.scene_distance(tokens_BND) / self.scene_limit
-        return torch.maximum(scene_B, self._word_novelty(action_ids_BL, action_mask_BL))
+        words_B = self._word_novelty(action_ids_BL, action_mask_BL)
+        return torch.maximum(self.scene_novelty(tokens_BND), words_B)
+
+    def scene_novelty(self, tokens_BND: Tensor) -> Tensor:
+        """Above 1 (B,): the scene is unlike the known ones."""
+        return self.scene_distance(tokens_BND) / self.scene_limit
 
     def scene_distance(self, tokens_BND: Tensor) -> Tensor:
         """Mahalanobis distance (B,) of a tubelet's mean token, root mean square of a direction."""

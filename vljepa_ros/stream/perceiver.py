@@ -149,7 +149,8 @@ class Perceiver:
         tokens_BTND = self._tokens.tokens(clip)
         embedding_E = self._engine.predict(tokens_BTND, [question.query])[0]
         labels = self._engine.score_labels(embedding_E, question.labels)
-        decision = self._segmenter.step(clip.stamp_ns, embedding_E, self._words(embedding_E))
+        words = self._words(embedding_E, tokens_BTND)
+        decision = self._segmenter.step(clip.stamp_ns, embedding_E, words)
         self._count(decision, clip.stamp_ns)
         state = SemanticState(
             stamp_ns=clip.stamp_ns,
@@ -208,11 +209,12 @@ class Perceiver:
         caption = self._engine.decode(state.embedding_E[None])[0]
         return caption, self._engine.caption_score(caption, state.embedding_E)
 
-    def _words(self, embedding_E: EmbeddingE) -> Words | None:
+    def _words(self, embedding_E: EmbeddingE, tokens_BTND: Tokens) -> Words | None:
         if not self._engine.has_decoder:
             return None
         caption, when_spoken = self._spoken
-        return Words(when_spoken, partial(self._log_probability, caption, embedding_E))
+        now = partial(self._log_probability, caption, embedding_E)
+        return Words(when_spoken, now, self._engine.scene_novelty(tokens_BTND) <= 1.0)
 
     def _log_probability(self, caption: str, embedding_E: EmbeddingE) -> float:
         return float(self._engine.caption_log_probability(caption, embedding_E[None])[0])

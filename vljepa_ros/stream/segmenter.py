@@ -7,7 +7,7 @@ The score says how wrong the last event's words have become:
   words takes it one pass for each of them;
 * by distance: 1 − cosine to the embedding of the last event. So it is for a model without a
   Y-decoder, and where the model does not trust its own words: when its captions had little
-  probability already when they were decoded, as on scenes that it was not trained on.
+  probability already when they were decoded, or tell of scenes unlike any it was trained on.
 
 When the score rises above its threshold a change is *pending*; it is dropped again if the score
 falls below hysteresis × threshold, and published `patience_s` after the last step at which the
@@ -55,6 +55,8 @@ class Words:
     """Under the embedding from which it was decoded."""
     now: Callable[[], float]
     """Under the step's embedding; takes a pass of the Y-decoder."""
+    scene_known: bool = True
+    """Whether the step's scene is like those that the model was trained on."""
 
 
 @dataclass(frozen=True)
@@ -123,13 +125,17 @@ class Segmenter:
         return Decision(reason, score, threshold)
 
     def _trusted(self, stamp_ns: int, words: Words | None) -> Words | None:
-        """The words, if those of the last TRUST_S were probable enough to go by."""
+        """The words, if those of the last TRUST_S were probable enough to go by.
+
+        Of unknown scenes none are: a Y-decoder can be sure of nonsense.
+        """
         if words is None:
             return None
         elapsed_s = (stamp_ns - self._newest_ns) / 1e9
         self._trust_s = min(self._trust_s + elapsed_s, TRUST_S)
         share = min(elapsed_s / self._trust_s, 1.0)
-        self._trust += share * (math.exp(min(words.when_spoken, 0.0)) - self._trust)
+        probability = math.exp(min(words.when_spoken, 0.0)) if words.scene_known else 0.0
+        self._trust += share * (probability - self._trust)
         return words if self._trust >= self.config.trust else None
 
     def _doubt(self, embedding_E: EmbeddingE, distance: float, words: Words) -> float:
