@@ -23,6 +23,9 @@ class XEncoderConfig:
     """V-JEPA 2 vision transformer: pixels to visual tokens."""
 
     crop_px: int = 96
+    resize_px: int = 0
+    """Shortest edge an image is scaled to before the centre is cut out; 0 = what V-JEPA 2's own
+    processor does, crop_px * 256 / 224."""
     patch_px: int = 16
     tubelet_frames: int = 2
     frames_per_pass: int = 2

@@ -93,6 +93,17 @@ def test_sizes_are_those_of_transformers() -> None:
         assert resized_size(height, width, 96) == expected
 
 
+def test_the_short_edge_can_be_scaled_to_the_crop_itself() -> None:
+    assert resized_size(60, 90, 32, 32) == (32, 48)
+    image = random_image(32, 48)
+    assert np.array_equal(
+        resize_crop_uint8(image[None], 32, 32)[0].permute(1, 2, 0).numpy(), image[:, 8:40]
+    )
+    assert not torch.equal(
+        resize_crop_uint8(image[None], 32, 32), resize_crop_uint8(image[None], 32)
+    )
+
+
 def test_known_colours() -> None:
     grey = preprocess(np.full((1, 50, 50, 3), 128, np.uint8), 32)[0]
     for channel, (mean, std) in enumerate(((0.485, 0.229), (0.456, 0.224), (0.406, 0.225))):

@@ -95,6 +95,7 @@ class ShardBatches(Dataset[dict[str, Tensor]]):
         self._seed = seed
         self._tokenizer = tokenizer
         self._crop_px = model.x_encoder.crop_px
+        self._resize_px = model.x_encoder.resize_px
         self._frames = config.frames or model.clip_frames
         if self._frames < 1 or self._frames % model.x_encoder.tubelet_frames:
             raise DataError(
@@ -142,7 +143,15 @@ class ShardBatches(Dataset[dict[str, Tensor]]):
         raise self.tally.too_many()
 
     def _clip(self, media: bytes, extension: str, sample: MediaSample) -> Tensor:
-        return clip(media, extension, self._frames, self._crop_px, sample.start_s, sample.end_s)
+        return clip(
+            media,
+            extension,
+            self._frames,
+            self._crop_px,
+            sample.start_s,
+            sample.end_s,
+            self._resize_px,
+        )
 
     def _augmented(self, pixels_TCHW: Tensor, number: int) -> Tensor:
         if self._augment is None:

@@ -72,6 +72,7 @@ def clip(
     crop_px: int,
     start_s: float | None = None,
     end_s: float | None = None,
+    resize_px: int = 0,
 ) -> Tensor:
     """`frames` frames spread evenly over a video's segment, as the model sees them.
 
@@ -85,12 +86,12 @@ def clip(
     """
     try:
         if extension in IMAGE_EXTENSIONS:
-            still_TCHW = resize_crop_uint8(image(media)[None], crop_px)
+            still_TCHW = resize_crop_uint8(image(media)[None], crop_px, resize_px)
             return still_TCHW.expand(frames, -1, -1, -1).contiguous()
         if extension not in EXTENSIONS:
             raise MediaError(f".{extension} is not known; use {', '.join(EXTENSIONS)}")
         shown = spread_frames(media, frames, start_s, end_s)
-        return torch.cat([resize_crop_uint8(frame[None], crop_px) for frame in shown])
+        return torch.cat([resize_crop_uint8(frame[None], crop_px, resize_px) for frame in shown])
     except ImageError as error:
         raise MediaError(str(error)) from error
 

@@ -77,9 +77,9 @@ def fill_x_encoder(x_encoder: XEncoder, folder: str | Path) -> None:
     Raises:
         CheckpointError: names the setting or the tensors that do not fit.
     """
-    source = _Folder(folder, "vjepa2")
+    source = ModelFolder(folder, "vjepa2")
     found = source.config(VJEPA2Config)
-    _compare(source, found, x_encoder.backbone.config, VJEPA2_FIELDS)
+    compare_settings(source, found, x_encoder.backbone.config, VJEPA2_FIELDS)
     tensors = source.tensors(
         strip=r"(vjepa2\.)?encoder\.", skip=r"(vjepa2\.)?predictor\.|pooler\.|classifier\."
     )
@@ -92,9 +92,9 @@ def fill_predictor(predictor: Predictor, folder: str | Path) -> None:
     Raises:
         CheckpointError: names the setting or the tensors that do not fit.
     """
-    source = _Folder(folder, "llama")
+    source = ModelFolder(folder, "llama")
     found = source.config(LlamaConfig)
-    _compare(source, found, predictor.backbone.config, LLAMA_FIELDS)
+    compare_settings(source, found, predictor.backbone.config, LLAMA_FIELDS)
     first = found.num_hidden_layers - predictor.config.layers
     if first < 0:
         raise CheckpointError(
@@ -130,12 +130,12 @@ def fill_y_encoder(y_encoder: YEncoder, folder: str | Path) -> None:
     Raises:
         CheckpointError: names the setting, module or tensors that do not fit.
     """
-    source = _Folder(folder, "gemma3_text")
+    source = ModelFolder(folder, "gemma3_text")
     found = source.config(Gemma3TextConfig)
-    _compare(source, found, y_encoder.backbone.config, GEMMA_FIELDS)
+    compare_settings(source, found, y_encoder.backbone.config, GEMMA_FIELDS)
     dense = _dense_modules(source.path, len(y_encoder.dense))
     tensors = source.tensors(strip=r"(model\.)?", skip=r"lm_head\.|.*rotary_emb\.inv_freq$")
-    dense_tensors = [_Folder(path).tensors(strip=r"linear\.", skip=r"$^") for path in dense]
+    dense_tensors = [ModelFolder(path).tensors(strip=r"linear\.", skip=r"$^") for path in dense]
     for layer, weights, path in zip(y_encoder.dense, dense_tensors, dense, strict=True):
         fill_(layer.state_dict(), weights, str(path))
     fill_(y_encoder.backbone.state_dict(), tensors, str(source.path))
@@ -186,7 +186,7 @@ def _check_dense(path: Path) -> None:
         )
 
 
-class _Folder:
+class ModelFolder:
     """One local model folder: its config.json and its safetensors files."""
 
     def __init__(self, folder: str | Path, model_type: str | None = None) -> None:
@@ -208,6 +208,10 @@ class _Folder:
         except (StrictDataclassError, ValueError, TypeError, KeyError) as error:
             path = self.path / "config.json"
             raise CheckpointError(f"{path} is no valid {cls.__name__}: {error}") from error
+
+    def json(self, name: str) -> Any:
+        """Another JSON file of the folder."""
+        return _read_json(self.path / name)
 
     def tensors(self, *, strip: str, skip: str) -> dict[str, Tensor]:
         """Tensors by name without the prefix `strip`, those that match `skip` left out."""
@@ -247,7 +251,7 @@ def _read_json(path: Path) -> Any:
         raise CheckpointError(f"{path} is damaged ({error}); download it again") from error
 
 
-def _compare(source: _Folder, found: Any, wanted: Any, fields: tuple[str, ...]) -> None:
+def compare_settings(source: ModelFolder, found: Any, wanted: Any, fields: tuple[str, ...]) -> None:
     """Every number that changes what the same weights compute."""
     for name in fields:
         theirs, ours = getattr(found, name, None), getattr(wanted, name, None)

@@ -155,7 +155,8 @@ class Engine:
         Raises:
             ImageError: an image that cannot be prepared.
         """
-        prepared_TCHW = resize_crop_uint8(image_HWC[None], self.config.x_encoder.crop_px)
+        x_encoder = self.config.x_encoder
+        prepared_TCHW = resize_crop_uint8(image_HWC[None], x_encoder.crop_px, x_encoder.resize_px)
         return np.ascontiguousarray(prepared_TCHW[0].permute(1, 2, 0).numpy())
 
     def encode_tubelets(self, prepared_BTHWC: ImageHWC) -> Tokens:

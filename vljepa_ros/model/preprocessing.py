@@ -22,18 +22,20 @@ class ImageError(ValueError):
     """An image that cannot be prepared; the message says why."""
 
 
-def resized_size(height: int, width: int, crop_px: int) -> tuple[int, int]:
-    """(height, width) after the shortest edge was scaled to int(crop_px * 256 / 224)."""
-    short = int(crop_px * 256 / 224)
+def resized_size(height: int, width: int, crop_px: int, resize_px: int = 0) -> tuple[int, int]:
+    """(height, width) with the shortest edge at `resize_px`; 0 = int(crop_px * 256 / 224)."""
+    short = resize_px or int(crop_px * 256 / 224)
     if width <= height:
         return int(short * height / width), short
     return short, int(short * width / height)
 
 
-def resize_crop_uint8(images_THWC: npt.NDArray[np.uint8] | Tensor, crop_px: int) -> Tensor:
+def resize_crop_uint8(
+    images_THWC: npt.NDArray[np.uint8] | Tensor, crop_px: int, resize_px: int = 0
+) -> Tensor:
     """RGB images (T, H, W, 3) uint8 to (T, 3, crop_px, crop_px) uint8.
 
-    Antialiased bilinear on the uint8 values, then the centre.
+    Antialiased bilinear on the uint8 values, then the centre. See `resized_size`.
 
     Raises:
         ImageError: not uint8 RGB, an empty image, or an aspect beyond `MAX_ASPECT`.
@@ -56,7 +58,7 @@ def resize_crop_uint8(images_THWC: npt.NDArray[np.uint8] | Tensor, crop_px: int)
             f"an image of {height} x {width} pixels is longer than {MAX_ASPECT:.0f} times its "
             "width; crop it first"
         )
-    size = resized_size(height, width, crop_px)
+    size = resized_size(height, width, crop_px, resize_px)
     images_TCHW = images_THWC.permute(0, 3, 1, 2)
     if size != (height, width):
         images_TCHW = interpolate(images_TCHW, size=size, mode="bilinear", antialias=True)

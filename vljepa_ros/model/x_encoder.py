@@ -42,6 +42,10 @@ class XEncoder(nn.Module):
                 f"{config.crop_px}/{config.patch_px} and "
                 f"{config.frames_per_pass}/{config.tubelet_frames}"
             )
+        if config.resize_px and config.resize_px < config.crop_px:
+            raise ValueError(
+                f"resize_px ({config.resize_px}) must be 0 or at least crop_px ({config.crop_px})"
+            )
         self.config = config
         # VJEPA2Model also carries V-JEPA 2's own mask predictor, which VL-JEPA never runs.
         self.backbone: nn.Module = VJEPA2Model(vjepa2_config(config, attention)).encoder
