@@ -97,6 +97,12 @@ def test_a_crop_that_patches_do_not_divide_is_refused() -> None:
         XEncoder(dataclasses.replace(CONFIG, crop_px=40))
 
 
+def test_an_image_smaller_than_the_crop_is_refused() -> None:
+    XEncoder(XEncoderConfig(crop_px=32, resize_px=32, width=24, layers=1, heads=2))
+    with pytest.raises(ValueError, match=r"resize_px \(31\) must be 0 or at least crop_px"):
+        XEncoder(XEncoderConfig(crop_px=32, resize_px=31, width=24, layers=1, heads=2))
+
+
 def test_nothing_of_v_jepas_own_predictor_is_carried() -> None:
     names = set(XEncoder(CONFIG).state_dict())
     assert not [name for name in names if "predictor" in name or "mask" in name]

@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 
 import av
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -27,6 +28,16 @@ def numbers(media: bytes, extension: str = "mp4", frames: int = 8, **times: floa
 
 def test_as_many_frames_as_there_are_come_once_each_in_order() -> None:
     assert numbers(video(8)) == list(range(8))
+
+
+def test_the_short_edge_is_scaled_as_the_model_wants_it() -> None:
+    image = np.zeros((16, 32, 3), np.uint8)
+    image[:, 12:] = 255
+    media = cv2.imencode(".png", image)[1].tobytes()
+    whole = clip(media, "png", 2, CROP_PX, resize_px=CROP_PX)
+    assert np.array_equal(whole[1].permute(1, 2, 0).numpy(), image[:, 8:24])
+    narrow = clip(media, "png", 2, CROP_PX, resize_px=4 * CROP_PX)
+    assert float(narrow.float().mean()) == 255.0
 
 
 @pytest.mark.parametrize(("frames", "want"), [(4, [1, 3, 5, 7]), (2, [2, 6]), (1, [4])])
