@@ -89,7 +89,8 @@ def _words(stream: StreamRecord, spoken: int, step: int) -> Words | None:
     if stream.log_probability is None:
         return None
     when_spoken = stream.log_probability(spoken, spoken)
-    return Words(when_spoken, partial(stream.log_probability, spoken, step))
+    known = stream.known_S is None or bool(stream.known_S[step])
+    return Words(when_spoken, partial(stream.log_probability, spoken, step), known)
 
 
 def threshold_curve(

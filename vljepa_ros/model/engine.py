@@ -242,15 +242,15 @@ class Engine:
                 _to_numpy(novelty_B),
             )
 
-    def scene_novelty(self, tokens_BTND: Tokens) -> float:
-        """Above 1: a clip's (1, T', N, D) newest tokens are unlike the scenes the model knows.
+    def scene_novelty(self, tokens_BTND: Tokens) -> npt.NDArray[np.float32]:
+        """Above 1 (B,): a clip's newest tokens are unlike the scenes that the model knows.
 
         0 where that was never measured (`checkpoint.load_reliability`).
         """
         if self._reliability is None:
-            return 0.0
+            return np.zeros(len(tokens_BTND), np.float32)
         with self._lock, torch.inference_mode():
-            return float(self._reliability.scene_novelty(tokens_BTND[:, -1])[0])
+            return _to_numpy(self._reliability.scene_novelty(tokens_BTND[:, -1]))
 
     def join_states(self, initial_BTND: Tokens, final_BTND: Tokens) -> Tokens:
         """The last moments of two clips as one clip: what `inverse_query` is asked of."""

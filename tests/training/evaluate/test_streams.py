@@ -59,7 +59,7 @@ def test_embeddings_are_those_of_the_perceiver(frames_per_pass: int, rate_hz: fl
         for image, t in zip(images, times_s, strict=True)
     ]
     expected_SE = np.stack([step.state.embedding_E for step in steps if step is not None])
-    np.testing.assert_allclose(embed(engine, images, times_s), expected_SE, atol=1e-6)
+    np.testing.assert_allclose(embed(engine, images, times_s)[0], expected_SE, atol=1e-6)
 
 
 def test_a_record_holds_the_episodes_truth(engine: Engine) -> None:
