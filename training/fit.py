@@ -19,6 +19,7 @@ from training.parallel import Batch, Parallel, Stage
 from training.state import Progress, States
 from training.stop import Guard, Interruption
 from training.watch import Watch
+from vljepa_ros.config import ConfigError
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,11 @@ class FitConfig:
         """Parts that a batch is cut into, over all ranks.
 
         Raises:
-            ValueError: they would not be alike.
+            ConfigError: they would not be alike.
         """
         parts = self.engine.parts * ranks.world
         if self.batch_size % parts:
-            raise ValueError(
+            raise ConfigError(
                 f"batch_size {self.batch_size} cannot be cut into {ranks.world} ranks x "
                 f"{self.engine.parts} parts of equal size; make it a multiple of {parts}"
             )

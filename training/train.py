@@ -20,7 +20,7 @@ import yaml
 from jsonargparse import ArgumentParser
 from torch.distributed.tensor import DTensor
 
-from training.data.errors import DataError
+from training.data.errors import DataError, SkippedTooManyError
 from training.data.run_data import ShardData
 from training.distributed import ALONE, Ranks, ranks
 from training.embed import EmbedStage, ParaphraseStage
@@ -31,6 +31,7 @@ from training.precision import attention
 from training.reliability import measure
 from training.runs import EMBED_RUNS, RECIPES, RUNS, EmbedRun, Recipe
 from training.state import StateError, progress_of
+from training.stop import LossError
 from training.tabletop import language
 from training.tabletop.batches import ParaphraseBatches
 from training.tabletop.data import TabletopData
@@ -40,10 +41,20 @@ from vljepa_ros.config import ConfigError, ModelConfig, from_dict, to_dict
 from vljepa_ros.model import backbones, checkpoint
 from vljepa_ros.model.checkpoint import CheckpointError
 from vljepa_ros.model.reliability import Reliability
-from vljepa_ros.model.text import Tokenizer, ignore_case, train_tokenizer
+from vljepa_ros.model.text import TextError, Tokenizer, ignore_case, train_tokenizer
 from vljepa_ros.model.vljepa import VLJepa
 
 TOKENIZER_FILE = "tokenizer.json"
+EXPECTED = (
+    ConfigError,
+    CheckpointError,
+    DataError,
+    LossError,
+    SkippedTooManyError,
+    StateError,
+    TextError,
+)
+"""What a user can mend: said in one line."""
 
 
 class Chain:
@@ -288,7 +299,7 @@ def main(arguments: list[str] | None = None) -> None:
             print(yaml.safe_dump(to_dict(recipe), sort_keys=False), end="")
             return
         _train(recipe, Path(given.out or f"runs/{recipe.name}"), given.last, given.export)
-    except (ConfigError, CheckpointError, DataError, StateError) as error:
+    except EXPECTED as error:
         sys.exit(f"training.train: {error}")
 
 

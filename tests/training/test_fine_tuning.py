@@ -90,7 +90,7 @@ def test_every_recipe_is_printed_as_what_it_is(capsys: pytest.CaptureFixture[str
 
 def test_a_batch_that_the_processes_do_not_divide_is_refused() -> None:
     recipe = train.override(tiny(), train.setting("sft.fit.batch_size=15"))
-    with pytest.raises(ValueError, match="multiple of 2"):
+    with pytest.raises(ConfigError, match="multiple of 2"):
         recipe.sft.fit.parts(train.ALONE)
 
 
