@@ -139,7 +139,7 @@ class SelectiveConfig:
     """Selective decoding: when the meaning has moved far enough to speak."""
 
     threshold: float = setting(
-        0.89,
+        0.75,
         "Change score above which a new state opens: the share of its probability that the last "
         "caption has lost [0..1]",
         low=0.0,
@@ -155,7 +155,7 @@ class SelectiveConfig:
         live=True,
     )
     trust: float = setting(
-        0.33,
+        0.1,
         "Words decide while the captions of the last 10 s had at least this probability when they "
         "were decoded; below it, as on scenes the model does not know, the distance does [0..1]",
         low=0.0,

@@ -222,7 +222,7 @@ class Speaker:
     def __init__(self, lost: Callable[[float], float], own: float = 0.8) -> None:
         self._lost = lost
         self.own = own
-        self.scene_known = True
+        self.scene_novelty = 0.0
         self.asked: list[float] = []
 
     def words(self, degrees: float) -> Words:
@@ -230,7 +230,7 @@ class Speaker:
             self.asked.append(degrees)
             return float(np.log(self.own * (1.0 - self._lost(degrees))))
 
-        return Words(float(np.log(self.own)), now, self.scene_known)
+        return Words(float(np.log(self.own)), now, self.scene_novelty)
 
 
 def run_with_words(config: SelectiveConfig, degrees: list[float], said: Speaker) -> list[Decision]:
@@ -286,7 +286,7 @@ def test_where_words_were_improbable_from_the_start_the_distance_decides() -> No
 
 def test_of_unknown_scenes_the_distance_decides_however_sure_the_words_are() -> None:
     sure = Speaker(lambda _: 0.9, own=0.99)
-    sure.scene_known = False
+    sure.scene_novelty = 1.8
     decisions = run_with_words(WORDS, [0, 20, 20, 60, 60], sure)
     assert spoken(decisions) == {0: FIRST, 3: CHANGE}
     assert not sure.asked

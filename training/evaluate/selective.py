@@ -52,8 +52,8 @@ class StreamRecord:
     pace: str = ""
     log_probability: Callable[[int, int], float] | None = None
     """(i, j): of the caption decoded at step i, under step j's embedding; None = no Y-decoder."""
-    known_S: npt.NDArray[np.bool_] | None = None
-    """Whether each step's scene is like those that the model knows; None = all are."""
+    novelty_S: npt.NDArray[np.float32] | None = None
+    """How unlike those that the model knows each step's scene is; None = not at all."""
 
     def __post_init__(self) -> None:
         steps, segments = len(self.times_s_S), len(self.starts_s_G)

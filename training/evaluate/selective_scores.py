@@ -89,8 +89,8 @@ def _words(stream: StreamRecord, spoken: int, step: int) -> Words | None:
     if stream.log_probability is None:
         return None
     when_spoken = stream.log_probability(spoken, spoken)
-    known = stream.known_S is None or bool(stream.known_S[step])
-    return Words(when_spoken, partial(stream.log_probability, spoken, step), known)
+    novelty = 0.0 if stream.novelty_S is None else float(stream.novelty_S[step])
+    return Words(when_spoken, partial(stream.log_probability, spoken, step), novelty)
 
 
 def threshold_curve(

@@ -99,7 +99,7 @@ def record(engine: Engine, episode: Episode, pace: str = "") -> StreamRecord:
     rng = np.random.default_rng([episode.seed, 11])
     times_s = np.arange(rng.uniform(0.0, 1.0 / STEPS_HZ), episode.duration_s, 1.0 / STEPS_HZ)
     images = episode.frames(times_s, SIZE_HW, rng)
-    embeddings_SE, known_S = embed(engine, images, times_s)
+    embeddings_SE, novelty_S = embed(engine, images, times_s)
     texts = decode(engine, embeddings_SE)
     decoded_S, truth_G = number_meanings(
         [language.parse(text) for text in texts],
@@ -114,7 +114,7 @@ def record(engine: Engine, episode: Episode, pace: str = "") -> StreamRecord:
         end_s=episode.duration_s,
         pace=pace,
         log_probability=_log_probability(engine, texts, embeddings_SE),
-        known_S=known_S,
+        novelty_S=novelty_S,
     )
 
 
@@ -124,7 +124,7 @@ def record_still(engine: Engine, episode: Episode, worsen: Worsen) -> StreamReco
     times_s = np.arange(0.0, STILL_S, 1.0 / STEPS_HZ)
     image = episode.render(0.0, SIZE_HW)
     images = worsen(np.broadcast_to(image, (len(times_s), *image.shape)).copy(), rng)
-    embeddings_SE, known_S = embed(engine, images, times_s)
+    embeddings_SE, novelty_S = embed(engine, images, times_s)
     texts = decode(engine, embeddings_SE)
     return StreamRecord(
         times_s_S=times_s,
@@ -134,7 +134,7 @@ def record_still(engine: Engine, episode: Episode, worsen: Worsen) -> StreamReco
         truth_G=np.zeros(1, dtype=np.int64),
         end_s=STILL_S,
         log_probability=_log_probability(engine, texts, embeddings_SE),
-        known_S=known_S,
+        novelty_S=novelty_S,
     )
 
 
@@ -167,9 +167,8 @@ def _log_probability(
 
 def embed(
     engine: Engine, images_SHWC: npt.NDArray[np.uint8], times_s_S: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Embeddings (S, E) under the caption query, a step at every image, and which scenes (S,) are
-    like those that the model knows."""
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Embeddings (S, E) under the caption query, a step an image, and the scenes' novelty (S,)."""
     config = engine.config
     buffer = ClipBuffer(
         config.clip_frames, config.clip_rate_hz, pass_frames=config.x_encoder.frames_per_pass
@@ -186,7 +185,7 @@ def embed(
     for tokens_BTND in _tokens(engine, clips):
         embeddings.append(engine.predict(tokens_BTND, [config.caption_query] * len(tokens_BTND)))
         novelty.append(engine.scene_novelty(tokens_BTND))
-    return np.concatenate(embeddings), np.concatenate(novelty) <= 1.0
+    return np.concatenate(embeddings), np.concatenate(novelty)
 
 
 def decode(engine: Engine, embeddings_SE: npt.NDArray[np.float32]) -> list[str]:

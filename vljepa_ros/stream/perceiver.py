@@ -214,7 +214,7 @@ class Perceiver:
             return None
         caption, when_spoken = self._spoken
         now = partial(self._log_probability, caption, embedding_E)
-        return Words(when_spoken, now, bool(self._engine.scene_novelty(tokens_BTND)[0] <= 1.0))
+        return Words(when_spoken, now, float(self._engine.scene_novelty(tokens_BTND)[0]))
 
     def _log_probability(self, caption: str, embedding_E: EmbeddingE) -> float:
         return float(self._engine.caption_log_probability(caption, embedding_E[None])[0])

@@ -45,6 +45,9 @@ UNMOVED = 0.005
 
 TRUST_S = 10.0
 """Time over which the probability of the spoken captions is averaged."""
+STRANGE_NOVELTY = 1.5
+"""Novelty of a scene of which no words are trusted: known streams reach 1.4, footage of a kitchen
+starts at 1.77 (docs/decisions/0050)."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,8 @@ class Words:
     """Under the embedding from which it was decoded."""
     now: Callable[[], float]
     """Under the step's embedding; takes a pass of the Y-decoder."""
-    scene_known: bool = True
-    """Whether the step's scene is like those that the model was trained on."""
+    scene_novelty: float = 0.0
+    """How unlike those that the model was trained on the step's scene is."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,8 @@ class Segmenter:
         elapsed_s = (stamp_ns - self._newest_ns) / 1e9
         self._trust_s = min(self._trust_s + elapsed_s, TRUST_S)
         share = min(elapsed_s / self._trust_s, 1.0)
-        probability = math.exp(min(words.when_spoken, 0.0)) if words.scene_known else 0.0
+        strange = words.scene_novelty > STRANGE_NOVELTY
+        probability = 0.0 if strange else math.exp(min(words.when_spoken, 0.0))
         self._trust += share * (probability - self._trust)
         return words if self._trust >= self.config.trust else None
 
