@@ -179,6 +179,16 @@ class Engine:
         """Tokens (N, D) of a clip's tubelets, oldest first, as one clip's tokens (1, T', N, D)."""
         return torch.stack(list(tubelets_ND)).unsqueeze(0)
 
+    def join_clips(self, clips_1TND: Sequence[Tokens]) -> Tokens:
+        """Some clips' tokens (1, T', N, D) as one batch (B, T', N, D)."""
+        return clips_1TND[0] if len(clips_1TND) == 1 else torch.cat(list(clips_1TND))
+
+    def split_clips(self, tokens_BTND: Tokens) -> list[Tokens]:
+        """Each clip of a batch as (1, T', N, D), in memory of its own: kept, it holds no other."""
+        if len(tokens_BTND) == 1:
+            return [tokens_BTND]
+        return [clip_1TND.clone() for clip_1TND in tokens_BTND.split(1)]
+
     def _encode(self, prepared_BTHWC: ImageHWC, frames: int) -> Tokens:
         crop_px = self.config.x_encoder.crop_px
         expected = (frames, crop_px, crop_px, 3)

@@ -1,8 +1,9 @@
-"""Frames of one camera become semantic states, and events where there is something to say.
+"""Frames of a camera become semantic states, and events where there is something to say.
 
 The way of a frame: prepared once (resized, cropped) → clip buffer → tokens (each tubelet encoded
 once) → predictor(query) → embedding → segmenter → a state, always, and a decoded caption when the
-last one no longer holds.
+last one no longer holds. Several cameras go this way side by side, each through its own
+`Perceiver`; the model sees their clips as one batch (`perceive`).
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from vljepa_ros.config import PerceptionConfig, SelectiveConfig
 from vljepa_ros.model.engine import Engine, Tokens
 from vljepa_ros.stream.clip_buffer import Added, ClipBuffer
 from vljepa_ros.stream.segmenter import Decision, Segmenter, Words
-from vljepa_ros.stream.token_cache import TokenCache
+from vljepa_ros.stream.token_cache import TokenCache, tokens_of
 from vljepa_ros.types import (
+    Clip,
     EmbeddingE,
     EventReason,
     Frame,
@@ -30,6 +34,14 @@ from vljepa_ros.types import (
 class _Question:
     query: str
     labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What a step asks, and of which clip."""
+
+    clip: Clip
+    question: _Question
 
 
 class Perceiver:
@@ -136,6 +148,21 @@ class Perceiver:
 
     def perceive(self) -> Step | None:
         """Run the model on the newest clip; None where there is no frame, or nothing new."""
+        return perceive([self])[0]
+
+    def caption_now(self) -> tuple[SemanticState, str] | None:
+        """The newest state and its caption, decoded on demand; None before the first."""
+        latest = self._latest
+        if latest is None:
+            return None
+        if latest.event is not None:
+            return latest.state, latest.event.caption
+        return latest.state, self._engine.decode(latest.state.embedding_E[None])[0]
+
+    # --- a step, in the order of its parts: see `perceive` below -------------------------------
+
+    def _look(self) -> _Look | None:
+        """What the next step asks; None where there is no frame, or nothing new."""
         clip = self._buffer.clip()
         if clip is None or self._reset_asked:
             return None
@@ -145,9 +172,13 @@ class Perceiver:
             self._segmenter.request()
         elif self._latest is not None and self._latest.state.stamp_ns == clip.stamp_ns:
             return None
-        question = self._question
-        tokens_BTND = self._tokens.tokens(clip)
-        embedding_E = self._engine.predict(tokens_BTND, [question.query])[0]
+        return _Look(clip, self._question)
+
+    def _judge(
+        self, look: _Look, embedding_E: EmbeddingE, tokens_BTND: Tokens
+    ) -> tuple[SemanticState, EventReason | None]:
+        """The state, and why to speak of it if there is something to say."""
+        clip, question = look.clip, look.question
         labels = self._engine.score_labels(embedding_E, question.labels)
         words = self._words(embedding_E, tokens_BTND)
         decision = self._segmenter.step(clip.stamp_ns, embedding_E, words)
@@ -166,18 +197,11 @@ class Perceiver:
             change_score=decision.score,
             change_threshold=decision.threshold,
         )
-        event = None if decision.reason is None else self._event(state, decision.reason)
-        self._latest, self._latest_BTND = Step(state, event), tokens_BTND
-        return self._latest
+        return state, decision.reason
 
-    def caption_now(self) -> tuple[SemanticState, str] | None:
-        """The newest state and its caption, decoded on demand; None before the first."""
-        latest = self._latest
-        if latest is None:
-            return None
-        if latest.event is not None:
-            return latest.state, latest.event.caption
-        return latest.state, self._caption(latest.state)[0]
+    def _conclude(self, step: Step, tokens_BTND: Tokens) -> Step:
+        self._latest, self._latest_BTND = step, tokens_BTND
+        return step
 
     def _count(self, decision: Decision, stamp_ns: int) -> None:
         if decision.changed:
@@ -185,8 +209,7 @@ class Perceiver:
             self._state_id += 1
             self._state_since_ns = stamp_ns
 
-    def _event(self, state: SemanticState, reason: EventReason) -> SemanticEvent:
-        caption, caption_score = self._caption(state)
+    def _event(self, state: SemanticState, reason: EventReason, caption: str) -> SemanticEvent:
         if self._engine.has_decoder:
             self._spoken = (caption, self._log_probability(caption, state.embedding_E))
         return SemanticEvent(
@@ -198,16 +221,11 @@ class Perceiver:
             reason=reason,
             query=state.query,
             caption=caption,
-            caption_score=caption_score,
+            caption_score=self._engine.caption_score(caption, state.embedding_E),
             labels=state.labels,
             embedding_E=state.embedding_E,
             change_score=state.change_score,
         )
-
-    def _caption(self, state: SemanticState) -> tuple[str, float]:
-        """Caption and its cosine with the embedding; ("", 0) from a model without Y-decoder."""
-        caption = self._engine.decode(state.embedding_E[None])[0]
-        return caption, self._engine.caption_score(caption, state.embedding_E)
 
     def _words(self, embedding_E: EmbeddingE, tokens_BTND: Tokens) -> Words | None:
         if not self._engine.has_decoder:
@@ -229,3 +247,36 @@ class Perceiver:
         self._engine.check_query(query)
         self._engine.encode_texts(labels)
         return _Question(query, tuple(labels))
+
+
+def perceive(perceivers: Sequence[Perceiver]) -> list[Step | None]:
+    """One step of each of these cameras, which share an engine, in their order.
+
+    Each part of the model runs once on all their newest clips: X-encoder, predictor, and the
+    Y-decoder for those that have something to say. None where a camera has no frame or nothing new.
+    """
+    looks = [perceiver._look() for perceiver in perceivers]
+    seeing = [(p, look) for p, look in zip(perceivers, looks, strict=True) if look is not None]
+    steps = iter(_steps(seeing) if seeing else [])
+    return [None if look is None else next(steps) for look in looks]
+
+
+def _steps(seeing: Sequence[tuple[Perceiver, _Look]]) -> list[Step]:
+    engine = seeing[0][0]._engine
+    clips_1TND = tokens_of([p._tokens for p, _ in seeing], [look.clip for _, look in seeing])
+    embeddings_BE = engine.predict(
+        engine.join_clips(clips_1TND), [look.question.query for _, look in seeing]
+    )
+    judged = [
+        perceiver._judge(look, embedding_E, clip_1TND)
+        for (perceiver, look), embedding_E, clip_1TND in zip(
+            seeing, embeddings_BE, clips_1TND, strict=True
+        )
+    ]
+    spoken = [state.embedding_E for state, reason in judged if reason is not None]
+    captions = iter(engine.decode(np.stack(spoken)) if spoken else [])
+    steps = []
+    for (perceiver, _), clip_1TND, (state, reason) in zip(seeing, clips_1TND, judged, strict=True):
+        event = None if reason is None else perceiver._event(state, reason, next(captions))
+        steps.append(perceiver._conclude(Step(state, event), clip_1TND))
+    return steps

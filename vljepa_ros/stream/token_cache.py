@@ -4,11 +4,16 @@ Where the X-encoder sees one tubelet at a time (`frames_per_pass` = `tubelet_fra
 not depend on the rest of the clip, and the clip buffer repeats the same tubelets in clip after
 clip. They are kept by the stamps of their frames. Where frames attend across tubelets nothing can
 be kept, and every clip is encoded whole.
+
+The clips of several streams go through the X-encoder in one pass (`tokens_of`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 
 from vljepa_ros.model.engine import Engine, Tokens
 from vljepa_ros.stream.clip_buffer import FRAMES_PER_PERIOD
@@ -19,7 +24,7 @@ class TokenCache:
     """Clips of prepared frames to tokens. Holds what the next clips can use; single-threaded."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
         self._tubelet_frames = engine.config.x_encoder.tubelet_frames
         self._most = (engine.config.clip_frames + 1) * FRAMES_PER_PERIOD
         self._kept: dict[tuple[int, ...], Tokens] = {}
@@ -35,22 +40,24 @@ class TokenCache:
 
     def tokens(self, clip: Clip) -> Tokens:
         """Tokens of one clip, (1, T', N, D); its frames are prepared ones."""
-        if not self._engine.tubelets_are_independent:
-            self.encoded += len(clip.frames) // self._tubelet_frames
-            images_BTHWC = np.stack([f.image_HWC for f in clip.frames])[None]
-            return self._engine.encode_clips(images_BTHWC)
+        return tokens_of([self], [clip])[0]
+
+    def missing(self, clip: Clip) -> dict[tuple[int, ...], tuple[Frame, ...]]:
+        """The clip's tubelets whose tokens are not kept, by their stamps."""
         tubelets = self._tubelets(clip)
-        missing = {_key(t): t for t in tubelets if _key(t) not in self._kept}
-        if missing:
-            images_BTHWC = np.stack(
-                [np.stack([f.image_HWC for f in tubelet]) for tubelet in missing.values()]
-            )
-            tokens_BND = self._engine.encode_tubelets(images_BTHWC)
-            self._kept.update(zip(missing, tokens_BND, strict=True))
-            self.encoded += len(missing)
-        tokens_BTND = self._engine.stack_tubelets([self._kept[_key(t)] for t in tubelets])
+        return {_key(t): t for t in tubelets if _key(t) not in self._kept}
+
+    def keep(self, stamps_ns: tuple[int, ...], tokens_ND: Tokens) -> None:
+        """Hold the tokens of one tubelet that was missing."""
+        self._kept[stamps_ns] = tokens_ND
+        self.encoded += 1
+
+    def kept(self, clip: Clip) -> Tokens:
+        """Tokens of a clip of which nothing is missing; what is older than it is forgotten."""
+        tubelets = self._tubelets(clip)
+        tokens_1TND = self.engine.stack_tubelets([self._kept[_key(t)] for t in tubelets])
         self._forget_before(clip.start_ns)
-        return tokens_BTND
+        return tokens_1TND
 
     def _tubelets(self, clip: Clip) -> list[tuple[Frame, ...]]:
         width = self._tubelet_frames
@@ -63,6 +70,31 @@ class TokenCache:
         for key in crowd:
             del kept[key]
         self._kept = kept
+
+
+def tokens_of(caches: Sequence[TokenCache], clips: Sequence[Clip]) -> list[Tokens]:
+    """Tokens (1, T', N, D) of one clip of each stream, by one pass of the X-encoder."""
+    engine = caches[0].engine
+    if not engine.tubelets_are_independent:
+        for cache, clip in zip(caches, clips, strict=True):
+            cache.encoded += len(clip.frames) // engine.config.x_encoder.tubelet_frames
+        images_BTHWC = np.stack([_images(clip.frames) for clip in clips])
+        return engine.split_clips(engine.encode_clips(images_BTHWC))
+    missing = [
+        (cache, stamps_ns, tubelet)
+        for cache, clip in zip(caches, clips, strict=True)
+        for stamps_ns, tubelet in cache.missing(clip).items()
+    ]
+    if missing:
+        images_BTHWC = np.stack([_images(tubelet) for _, _, tubelet in missing])
+        tokens_BND = engine.encode_tubelets(images_BTHWC)
+        for (cache, stamps_ns, _), tokens_ND in zip(missing, tokens_BND, strict=True):
+            cache.keep(stamps_ns, tokens_ND)
+    return [cache.kept(clip) for cache, clip in zip(caches, clips, strict=True)]
+
+
+def _images(frames: Sequence[Frame]) -> npt.NDArray[np.uint8]:
+    return np.stack([frame.image_HWC for frame in frames])
 
 
 def _key(tubelet: tuple[Frame, ...]) -> tuple[int, ...]:
