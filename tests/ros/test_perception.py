@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,3 +90,51 @@ def test_texts_of_the_configuration_are_checked(tiny_model: Path) -> None:
             clock=Clock(),
             log=get_logger("stage"),
         )
+
+
+def test_what_fails_for_one_camera_costs_the_others_nothing(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meters = {camera: CameraMeter() for camera in ("left", "right")}
+    heard: list[tuple[str, msg.SemanticState]] = []
+
+    def publish(camera: str, state: msg.SemanticState, event: msg.SemanticEvent | None) -> None:
+        if state.header.stamp.nanosec == 2 and camera == "left":
+            raise RuntimeError("the publisher is gone")
+        heard.append((camera, state))
+
+    perception = Perception(
+        PerceptionConfig(model_path=str(tiny_model)),
+        {"left": 0, "right": 7},
+        publish=publish,
+        clock=Clock(),
+        log=get_logger("stage"),
+    )
+
+    def show(nanosecond: int, **wrong: object) -> None:
+        """An image of each camera in one step; `wrong` are fields of the left one."""
+        go_on = threading.Event()
+        waiting = perception.worker.ask(lambda: go_on.wait(30.0))
+        perception.offer("left", image(picture(1), STAMP_NS + nanosecond, **wrong))
+        perception.offer("right", image(picture(2), STAMP_NS + nanosecond))
+        go_on.set()
+        assert waiting is not None and waiting.result(30.0)
+        perception.worker.call(lambda: None)
+        perception.worker.call(lambda: None)
+
+    try:
+        perception.restart(meters)
+        show(1, encoding="no such encoding")
+        show(2)
+        assert [camera for camera, _ in heard] == ["right", "right"]
+        assert meters["left"].count("model") == 1 and meters["right"].count("model") == 0
+        with monkeypatch.context() as broken:
+            broken.setattr(perception.engine, "predict", lambda *_: 1 // 0)
+            show(3, encoding="no such encoding")
+        assert (meters["left"].count("model"), meters["right"].count("model")) == (1, 1)
+        show(4)
+        assert [camera for camera, _ in heard] == ["right", "right", "left", "right"]
+        assert [state.camera for _, state in heard] == [camera for camera, _ in heard]
+        assert perception.state_ids() == {"left": 1, "right": 8}
+    finally:
+        perception.close()

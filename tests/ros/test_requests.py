@@ -33,7 +33,7 @@ def executor() -> Iterator[SingleThreadedExecutor]:
 
 @pytest.fixture
 def worker() -> Iterator[Worker[Any]]:
-    worker: Worker[Any] = Worker(lambda camera, frame: None, lambda camera, error: None)
+    worker: Worker[Any] = Worker(lambda frames: None, lambda cameras, error: None)
     worker.start()
     yield worker
     worker.stop()
@@ -56,7 +56,7 @@ def test_a_request_is_answered_from_the_workers_thread(
 def test_a_full_queue_is_busy_and_an_ended_worker_not_active(
     executor: SingleThreadedExecutor,
 ) -> None:
-    never_started: Worker[Any] = Worker(lambda c, f: None, lambda c, e: None, max_requests=1)
+    never_started: Worker[Any] = Worker(lambda f: None, lambda c, e: None, max_requests=1)
     waiting = executor.create_task(ask(never_started, executor, lambda: 1))
     executor.spin_once(timeout_sec=0.1)
     with pytest.raises(RequestError, match="ask again") as busy:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
@@ -17,19 +17,21 @@ class Gate:
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, object]] = []
+        self.steps: list[dict[str, object]] = []
         self.errors: list[tuple[str, str]] = []
         self._began = threading.Semaphore(0)
         self._may_end = threading.Semaphore(0)
 
-    def step(self, camera: str, frame: object) -> None:
-        self.seen.append((camera, frame))
+    def step(self, frames: Mapping[str, object]) -> None:
+        self.seen.extend(frames.items())
+        self.steps.append(dict(frames))
         self._began.release()
         assert self._may_end.acquire(timeout=PATIENCE_S)
-        if frame == "bad":
+        if "bad" in frames.values():
             raise RuntimeError("bad frame")
 
-    def failed(self, camera: str, error: Exception) -> None:
-        self.errors.append((camera, str(error)))
+    def failed(self, cameras: Sequence[str], error: Exception) -> None:
+        self.errors += [(camera, str(error)) for camera in cameras]
 
     def wait_for_a_step(self) -> None:
         assert self._began.acquire(timeout=PATIENCE_S)
@@ -61,16 +63,47 @@ def test_the_newest_frame_wins(worker: Worker[object], gate: Gate) -> None:
     assert gate.seen == [("eye", 0), ("eye", 5)]
 
 
-def test_cameras_take_turns(worker: Worker[object], gate: Gate) -> None:
+def test_a_step_takes_the_newest_frame_of_every_camera(worker: Worker[object], gate: Gate) -> None:
     worker.offer("left", 0)
     gate.wait_for_a_step()
     for n in (1, 2):
         worker.offer("left", n)
         worker.offer("right", n)
-    for _ in range(2):
-        gate.let_go()
+    gate.let_go()
+    gate.wait_for_a_step()
+    assert gate.steps == [{"left": 0}, {"left": 2, "right": 2}]
+
+
+def test_a_fast_camera_does_not_starve_a_slow_one_nor_a_silent_one_hold_it(
+    worker: Worker[object], gate: Gate
+) -> None:
+    worker.offer("fast", 0)
+    for n in range(1, 10):
         gate.wait_for_a_step()
-    assert gate.seen == [("left", 0), ("left", 2), ("right", 2)]
+        worker.offer("fast", n)
+        worker.offer("fast", n + 0.5)
+        if n % 3 == 0:
+            worker.offer("slow", n)
+        gate.let_go()
+    gate.wait_for_a_step()
+    assert len(gate.steps) == 10
+    assert [step.get("slow") for step in gate.steps] == [None, None, None, 3, None, None, 6, None,
+                                                         None, 9]  # fmt: skip
+    assert [step["fast"] for step in gate.steps[1:]] == [n + 0.5 for n in range(1, 10)]
+
+
+def test_a_step_that_fails_is_told_of_each_of_its_cameras(
+    worker: Worker[object], gate: Gate
+) -> None:
+    worker.offer("left", 0)
+    gate.wait_for_a_step()
+    worker.offer("right", "bad")
+    worker.offer("left", 1)
+    gate.let_go()
+    gate.wait_for_a_step()
+    gate.let_go()
+    worker.call(lambda: None)
+    assert gate.errors == [("right", "bad frame"), ("left", "bad frame")]
 
 
 def test_between_two_frames_runs_one_request(worker: Worker[object], gate: Gate) -> None:

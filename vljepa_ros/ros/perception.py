@@ -6,7 +6,8 @@ Imports torch, so the node imports this file only when it configures.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -28,7 +29,7 @@ from vljepa_ros.ros.requests import RequestError, Work
 from vljepa_ros.ros.worker import Worker
 from vljepa_ros.ros.world_requests import WorldRequests
 from vljepa_ros.stream.clip_buffer import Added
-from vljepa_ros.stream.perceiver import Perceiver
+from vljepa_ros.stream.perceiver import Perceiver, perceive
 from vljepa_ros.types import Frame, Step
 from vljepa_ros.world.history import History, Moment
 from vljepa_ros.world.memory import Memory, MemoryStoreError
@@ -247,28 +248,43 @@ class Perception:
 
     # --- steps: run on the worker's thread -----------------------------------------------------
 
-    def _step(self, camera: str, message: ImageMessage) -> None:
-        stream = self._streams[camera]
+    def _step(self, messages: Mapping[str, ImageMessage]) -> None:
+        """One step of all cameras that sent an image; what fails for one is its own matter."""
         era = self._history.era
-        try:
-            frame = conversions.frame_from_message(message)
-            self._note_format(camera, stream, message, frame)
-            outcome = stream.perceiver.add(frame)
-        except FrameError as error:
-            self._refuse(camera, stream, error.fault.value, str(error))
-            return
-        except ImageError as error:
-            self._refuse(camera, stream, Fault.SIZE.value, str(error))
-            return
-        self._note_stamp(camera, stream, frame, outcome)
-        if outcome is Added.RESTARTED_BACKWARD:
-            self._history.clear(camera)  # its ids would be no order of time
-        step = stream.perceiver.perceive() if outcome.accepted else None
-        if step is not None:
-            self._remember(camera, stream, step, era)
-            self._publish_step(camera, stream, step)
-        elif outcome.accepted:
+        cameras = [camera for camera, message in messages.items() if self._take(camera, message)]
+        with self._failing(cameras):
+            steps = perceive([self._streams[camera].perceiver for camera in cameras])
+            for camera, step in zip(cameras, steps, strict=True):
+                with self._failing([camera]):
+                    self._tell(camera, step, era)
+
+    def _take(self, camera: str, message: ImageMessage) -> bool:
+        """Add the image to the camera's clip; True if there is something new to perceive."""
+        stream = self._streams[camera]
+        with self._failing([camera]):
+            try:
+                frame = conversions.frame_from_message(message)
+                self._note_format(camera, stream, message, frame)
+                outcome = stream.perceiver.add(frame)
+            except FrameError as error:
+                self._refuse(camera, error.fault.value, str(error))
+                return False
+            except ImageError as error:
+                self._refuse(camera, Fault.SIZE.value, str(error))
+                return False
+            self._note_stamp(camera, stream, frame, outcome)
+            if outcome is Added.RESTARTED_BACKWARD:
+                self._history.clear(camera)  # its ids would be no order of time
+            return outcome.accepted
+        return False
+
+    def _tell(self, camera: str, step: Step | None, era: int) -> None:
+        stream = self._streams[camera]
+        if step is None:
             stream.meter.ignored("reset", "image given up: time jumped while it was looked at")
+            return
+        self._remember(camera, stream, step, era)
+        self._publish_step(camera, stream, step)
 
     def _remember(self, camera: str, stream: _Stream, step: Step, era: int) -> None:
         """Before it is published, so that whoever hears of a state can ask about it."""
@@ -300,10 +316,20 @@ class Perception:
         except MemoryStoreError as error:  # as on a full disk: seeing goes on
             self._say(stream, "memory", f"camera {camera}: {error}")
 
-    def _failed(self, camera: str, error: Exception) -> None:
-        self._refuse(camera, self._streams[camera], "model", f"perceiving failed: {error!r}")
+    @contextmanager
+    def _failing(self, cameras: Sequence[str]) -> Iterator[None]:
+        """What is raised inside costs these cameras their image, and no others."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - reported; perception goes on
+            self._failed(cameras, error)
 
-    def _refuse(self, camera: str, stream: _Stream, fault: str, error: str) -> None:
+    def _failed(self, cameras: Sequence[str], error: Exception) -> None:
+        for camera in cameras:
+            self._refuse(camera, "model", f"perceiving failed: {error!r}")
+
+    def _refuse(self, camera: str, fault: str, error: str) -> None:
+        stream = self._streams[camera]
         stream.meter.refused(fault, error)
         self._say(stream, fault, f"camera {camera}: {error} ({stream.meter.count(fault)} times)")
 

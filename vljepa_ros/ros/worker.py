@@ -2,7 +2,9 @@
 
 Whoever offers a frame never waits. A frame that arrives while an older one of its camera still
 waits takes its place, so the age of what is perceived is bounded by the step under way plus its
-own. Between two frames at most one request runs, so requests delay perception by one batch each.
+own. A step takes the frames of all cameras that have one: none waits for a camera that is silent,
+and a fast one cannot be served twice before a slow one is. Between two steps at most one request
+runs, so requests delay perception by one batch each.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
@@ -27,19 +29,20 @@ class Stopped(RuntimeError):
 
 
 class Worker(Generic[F]):
-    """Runs `step(camera, frame)` on its own thread; `F` is whatever a frame is to the step."""
+    """Runs `step(frames)` on its own thread; `F` is whatever a frame is to the step."""
 
     def __init__(
         self,
-        step: Callable[[str, F], None],
-        failed: Callable[[str, Exception], None],
+        step: Callable[[Mapping[str, F]], None],
+        failed: Callable[[Sequence[str], Exception], None],
         *,
         max_requests: int = MAX_REQUESTS,
     ) -> None:
         """
         Args:
-            step: one step of perception; runs on the worker's thread.
-            failed: told of a step that raised; the worker goes on with the next frame.
+            step: one step of perception, given the newest frame of each camera that has a new
+                one, by camera, the longest waiting first; runs on the worker's thread.
+            failed: told of the cameras of a step that raised; the worker goes on with the next.
             max_requests: requests that may wait; more are refused.
         """
         self._step = step
@@ -116,7 +119,7 @@ class Worker(Generic[F]):
     def _run(self) -> None:
         while self._wait_for_work():
             self._answer_one_request()
-            self._step_one_frame()
+            self._step_newest_frames()
 
     def _wait_for_work(self) -> bool:
         """True when there is something to do, False to end."""
@@ -151,18 +154,17 @@ class Worker(Generic[F]):
                     return future, request
         return None
 
-    def _step_one_frame(self) -> None:
+    def _step_newest_frames(self) -> None:
         now_s = time.monotonic()
         with self._changed:
             if not self._frames or now_s < self._pace.next_s:
                 return
-            camera = next(iter(self._frames))
-            frame = self._frames.pop(camera)
+            frames, self._frames = self._frames, {}
             self._pace.begin(now_s)
         try:
-            self._step(camera, frame)
+            self._step(frames)
         except Exception as error:  # noqa: BLE001 - reported; one bad step must not end perception
-            self._failed(camera, error)
+            self._failed(list(frames), error)
 
     def _refuse_waiting(self) -> None:
         while (found := self._next_request()) is not None:
