@@ -249,6 +249,11 @@ class PerceptionConfig:
     )
     threads: int = setting(0, "CPU threads of the model; 0 = torch's choice", low=0, high=256)
     camera: str = setting("camera", "Name of the camera in states and events")
+    cameras: tuple[str, ...] = setting(
+        (),
+        "Names of several cameras, each listened to on <name>/image and published on topics of its "
+        "own; empty = one, on image, named by camera",
+    )
     image_transport: str = setting(
         "raw", "Topic to listen to: image or image/compressed", choices=("raw", "compressed")
     )

@@ -51,6 +51,7 @@ class CameraInput:
         self._node = node
         self._type = CompressedImage if transport == "compressed" else Image
         self._type_name = f"sensor_msgs/msg/{self._type.__name__}"
+        self._base = topic
         self.topic = _resolve(node, topic, transport)
         """The full name, after remapping."""
         self._reliability = reliability
@@ -158,7 +159,7 @@ class CameraInput:
             return ""
         return (
             f"{self.topic} carries {others[0]}, but this node listens for {self._type_name}; "
-            "remap image to the camera's topic, or set the parameter image_transport"
+            f"remap {self._base} to the camera's topic, or set the parameter image_transport"
         )
 
 

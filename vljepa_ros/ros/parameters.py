@@ -35,7 +35,7 @@ class Parameters(Generic[C]):
         *,
         locked: Callable[[], bool] = lambda: True,
         changed: Callable[[C], None] = lambda config: None,
-        check: Callable[[C], None] = lambda config: None,
+        check: Callable[[C], Any] = lambda config: None,
         beside: Sequence[type[Any]] = (),
     ) -> None:
         """

@@ -1,4 +1,4 @@
-"""The lifecycle node `perception`: a camera's images become semantic states and events.
+"""The lifecycle node `perception`: images of one or more cameras become semantic states and events.
 
 configure loads and warms up the model, activate listens, deactivate keeps the weights, cleanup
 frees them. Callbacks only store and await; the worker's thread runs the model and publishes.
@@ -21,6 +21,7 @@ from vljepa_ros import msg, srv
 from vljepa_ros.config import ConfigError, PerceptionConfig, WorldStateConfig
 from vljepa_ros.ros import conversions, qos
 from vljepa_ros.ros.camera_input import CameraInput
+from vljepa_ros.ros.cameras import cameras_of
 from vljepa_ros.ros.health import CameraMeter, Health, Level, memory_mb
 from vljepa_ros.ros.lifecycle import ReportingLifecycleNode
 from vljepa_ros.ros.parameters import Parameters
@@ -32,7 +33,6 @@ from vljepa_ros.ros.world_state_node import WorldStateNode
 if TYPE_CHECKING:
     from vljepa_ros.ros.perception import Perception
 
-TOPIC = "image"
 DIAGNOSTICS_PERIOD_S = 1.0
 
 
@@ -56,7 +56,7 @@ class PerceptionNode(ReportingLifecycleNode):
             PerceptionConfig,
             locked=lambda: self._perception is not None,
             changed=self._on_parameters,
-            check=_check,
+            check=cameras_of,
             beside=(WorldStateConfig,),
         )
         self._meters: dict[str, CameraMeter] = {}
@@ -88,7 +88,7 @@ class PerceptionNode(ReportingLifecycleNode):
 
     @property
     def cameras(self) -> tuple[str, ...]:
-        return (self.config.camera,)
+        return tuple(camera.name for camera in cameras_of(self.config))
 
     def start(self) -> None:
         """Bring itself to active, unless a lifecycle manager is to do so."""
@@ -121,10 +121,10 @@ class PerceptionNode(ReportingLifecycleNode):
             clock=self.get_clock(),
             log=self.get_logger(),
         )
-        for camera in self.cameras:
-            self._publishers_of[camera] = (
-                self.create_lifecycle_publisher(msg.SemanticState, "~/semantic_state", qos.STATE),
-                self.create_lifecycle_publisher(msg.SemanticEvent, "~/semantic_event", qos.EVENT),
+        for camera in cameras_of(self.config):
+            self._publishers_of[camera.name] = (
+                self.create_lifecycle_publisher(msg.SemanticState, camera.state_topic, qos.STATE),
+                self.create_lifecycle_publisher(msg.SemanticEvent, camera.event_topic, qos.EVENT),
             )
         self._info_publisher.publish(self._perception.info())
         engine = self._perception.engine
@@ -137,14 +137,14 @@ class PerceptionNode(ReportingLifecycleNode):
         perception = self._loaded()
         self._meters = {camera: CameraMeter() for camera in self.cameras}
         perception.restart(self._meters)
-        for camera in self.cameras:
-            self._inputs[camera] = CameraInput(
+        for camera in cameras_of(self.config):
+            self._inputs[camera.name] = CameraInput(
                 self,
-                topic=TOPIC,
+                topic=camera.image_topic,
                 transport=self.config.image_transport,
                 reliability=self.config.reliability,
-                meter=self._meters[camera],
-                take=functools.partial(perception.offer, camera),
+                meter=self._meters[camera.name],
+                take=functools.partial(perception.offer, camera.name),
             )
         self._active = True
 
@@ -297,11 +297,6 @@ class PerceptionNode(ReportingLifecycleNode):
         self.get_logger().warning(f"ROS time jumped by {seconds:.3f} s; the past is forgotten")
         if self._perception is not None:
             self._perception.reset()
-
-
-def _check(config: PerceptionConfig) -> None:
-    if not config.camera.strip():
-        raise ConfigError("parameter camera is empty; give the camera a name")
 
 
 def create(finish: Finish) -> list[Runnable]:

@@ -181,15 +181,13 @@ def known_camera(name: str, cameras: Sequence[str]) -> str:
     """The camera meant; empty where there is only one.
 
     Raises:
-        RequestError: there is no such camera.
+        RequestError: there is no such camera, or it is not said which of several.
     """
     if not name and len(cameras) == 1:
         return cameras[0]
     if name not in cameras:
-        raise RequestError(
-            Status.INVALID_REQUEST,
-            f"camera {name!r} is not known; use one of: {', '.join(cameras)}",
-        )
+        wrong = f"camera {name!r} is not known" if name else "camera is empty, there are several"
+        raise RequestError(Status.INVALID_REQUEST, f"{wrong}; use one of: {', '.join(cameras)}")
     return name
 
 
