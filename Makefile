@@ -1,7 +1,7 @@
 # Needs Python 3.11 to 3.13, gcc, g++ and make; `make help` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-planner test check format bench train-tabletop train-tiny clean distclean
+.PHONY: help setup demo demo-planner test check format bench bench-cameras train-tabletop train-tiny clean distclean
 
 # PYTHON=python3.12 asks for that Python; without it, any that works, and a .venv that exists stays.
 ifeq ($(origin PYTHON),undefined)
@@ -43,6 +43,9 @@ format: setup ## formats the code in place
 
 bench: setup ## the node against the bare model: throughput, latency, overload, memory
 	@$(in_workspace) python -m vljepa_ros.ros.bench $(ARGS)
+
+bench-cameras: setup ## states a second with one, two and four cameras
+	@$(in_workspace) python -m vljepa_ros.ros.bench.cameras $(ARGS)
 
 train-tabletop: setup ## a small version of the default model, in minutes
 	@$(in_workspace) python -m training.train tabletop-small $(ARGS)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-Setting = str | int | float | bool
+Setting = str | int | float | bool | list[str]
 END_TIMEOUT_S = 60.0
 """On a busy machine even Python's own end, with a model in memory, takes many seconds."""
 TAIL_LINES = 15

@@ -1,4 +1,4 @@
-"""The bench's own node: a camera of any rate, and an ear for the states that come of it."""
+"""The bench's own node: cameras of any rate, and an ear for the states that come of them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from sensor_msgs.msg import Image
 from vljepa_ros.fields import NS_PER_S
 from vljepa_ros.msg import SemanticState
 from vljepa_ros.ros import conversions, qos
+from vljepa_ros.ros.cameras import Camera
 from vljepa_ros.ros.executor_thread import ExecutorThread
 from vljepa_ros.video_source import open_source
 
@@ -44,6 +45,7 @@ class Stretch:
     """What one stretch of camera images led to."""
 
     images: int
+    """Of each camera."""
     seconds: float
     arrivals: tuple[Arrival, ...]
     """The states published within it."""
@@ -58,22 +60,30 @@ class Stretch:
 class Probe:
     """Publishes images on a thread of its own; states are heard all the time."""
 
-    def __init__(self, images: Sequence[Image]) -> None:
+    def __init__(
+        self, images: Sequence[Image], cameras: Sequence[Camera] = (Camera("camera"),)
+    ) -> None:
+        """`cameras`: of one rate, each at another place in the images."""
         self._images = images
         self._lock = threading.Lock()
         self._arrivals: list[Arrival] = []
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node("bench", namespace=NAMESPACE)
         self._clock = self._node.get_clock()
-        self._publisher = self._node.create_publisher(
-            Image, "image", qos.image(reliable=True, depth=5)
-        )
-        self._node.create_subscription(
-            SemanticState,
-            "perception/semantic_state",
-            self._on_state,
-            QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE),
-        )
+        self._publishers = [
+            self._node.create_publisher(
+                Image, camera.image_topic, qos.image(reliable=True, depth=5)
+            )
+            for camera in cameras
+        ]
+        self._topics = [f"perception/{camera.prefix}semantic_state" for camera in cameras]
+        for topic in self._topics:
+            self._node.create_subscription(
+                SemanticState,
+                topic,
+                self._on_state,
+                QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE),
+            )
         self._thread = ExecutorThread(self._node)
 
     def __enter__(self) -> Probe:
@@ -92,11 +102,12 @@ class Probe:
 
     def perception_is_active(self) -> bool:
         """It listens to our images, and we to its states."""
-        states_from = self._node.count_publishers(f"{NAMESPACE}/perception/semantic_state")
-        return bool(states_from) and self._publisher.get_subscription_count() > 0
+        states_from = (self._node.count_publishers(f"{NAMESPACE}/{t}") for t in self._topics)
+        heard_by = (publisher.get_subscription_count() for publisher in self._publishers)
+        return all(states_from) and all(heard_by)
 
     def play(self, rate_hz: float, seconds: float, *, warm_up_s: float) -> Stretch:
-        """Be a camera for `warm_up_s` + `seconds`, and return what came of the latter."""
+        """Be the cameras for `warm_up_s` + `seconds`, and return what came of the latter."""
         self._send(rate_hz, warm_up_s)
         start_ns, start_s = self._now_ns(), time.monotonic()
         images = self._send(rate_hz, seconds)
@@ -112,14 +123,16 @@ class Probe:
         )
 
     def _send(self, rate_hz: float, seconds: float) -> int:
-        """Publish for so long; returns how many. At most one late image is hurried after."""
+        """Publish for so long; returns how many each. At most one late image is hurried after."""
         images = 0
         next_s = time.monotonic()
         end_s = next_s + seconds
         while (now_s := time.monotonic()) < end_s:
-            image = self._images[int(now_s * CONTENT_HZ) % len(self._images)]
-            image.header.stamp = conversions.time_message(self._now_ns())
-            self._publisher.publish(image)
+            for at, publisher in enumerate(self._publishers):
+                place = int(now_s * CONTENT_HZ) + at * len(self._images) // len(self._publishers)
+                image = self._images[place % len(self._images)]
+                image.header.stamp = conversions.time_message(self._now_ns())
+                publisher.publish(image)
             images += 1
             next_s = max(next_s + 1.0 / rate_hz, time.monotonic() - 1.0 / rate_hz)
             time.sleep(max(next_s - time.monotonic(), 0.0))
