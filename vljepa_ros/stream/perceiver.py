@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from vljepa_ros.config import PerceptionConfig, SelectiveConfig
 from vljepa_ros.model.engine import Engine, Tokens
 from vljepa_ros.stream.clip_buffer import Added, ClipBuffer
-from vljepa_ros.stream.segmenter import Decision, Segmenter, Words
+from vljepa_ros.stream.segmenter import Decision
+from vljepa_ros.stream.speaker import Speaker
 from vljepa_ros.stream.token_cache import TokenCache, tokens_of
 from vljepa_ros.types import (
     Clip,
@@ -67,15 +67,13 @@ class Perceiver:
             pass_frames=model.x_encoder.frames_per_pass,
         )
         self._tokens = TokenCache(engine)
-        self._segmenter = Segmenter(config.selective)
+        self._speaker = Speaker(engine, config.selective)
         self._state_id = last_state_id
         self._previous_id = last_state_id
         self._state_since_ns = 0
         self._reset_asked = False
         self._latest: Step | None = None
         self._latest_BTND: Tokens | None = None
-        self._spoken = ("", 0.0)
-        """Caption of the last event and its log probability when it was decoded."""
         self._question = self._checked(config.query or model.caption_query, config.labels)
         self._next_question: _Question | None = None
 
@@ -119,7 +117,7 @@ class Perceiver:
 
     def set_selective(self, config: SelectiveConfig) -> None:
         """Other thresholds from the next step on; the state goes on."""
-        self._segmenter.config = config
+        self._speaker.set_config(config)
 
     def reset(self) -> None:
         """Forget frames and meaning before the next frame; the query and the ids stay."""
@@ -169,7 +167,7 @@ class Perceiver:
         asked, self._next_question = self._next_question, None
         if asked is not None:
             self._question = asked
-            self._segmenter.request()
+            self._speaker.request()
         elif self._latest is not None and self._latest.state.stamp_ns == clip.stamp_ns:
             return None
         return _Look(clip, self._question)
@@ -180,8 +178,8 @@ class Perceiver:
         """The state, and why to speak of it if there is something to say."""
         clip, question = look.clip, look.question
         labels = self._engine.score_labels(embedding_E, question.labels)
-        words = self._words(embedding_E, tokens_BTND)
-        decision = self._segmenter.step(clip.stamp_ns, embedding_E, words)
+        novelty = float(self._engine.scene_novelty(tokens_BTND)[0])
+        decision = self._speaker.judge(clip.stamp_ns, embedding_E, novelty)
         self._count(decision, clip.stamp_ns)
         state = SemanticState(
             stamp_ns=clip.stamp_ns,
@@ -210,8 +208,7 @@ class Perceiver:
             self._state_since_ns = stamp_ns
 
     def _event(self, state: SemanticState, reason: EventReason, caption: str) -> SemanticEvent:
-        if self._engine.has_decoder:
-            self._spoken = (caption, self._log_probability(caption, state.embedding_E))
+        self._speaker.say(caption, state.embedding_E)
         return SemanticEvent(
             stamp_ns=state.stamp_ns,
             frame_id=state.frame_id,
@@ -227,20 +224,10 @@ class Perceiver:
             change_score=state.change_score,
         )
 
-    def _words(self, embedding_E: EmbeddingE, tokens_BTND: Tokens) -> Words | None:
-        if not self._engine.has_decoder:
-            return None
-        caption, when_spoken = self._spoken
-        now = partial(self._log_probability, caption, embedding_E)
-        return Words(when_spoken, now, float(self._engine.scene_novelty(tokens_BTND)[0]))
-
-    def _log_probability(self, caption: str, embedding_E: EmbeddingE) -> float:
-        return float(self._engine.caption_log_probability(caption, embedding_E[None])[0])
-
     def _forget(self, *, meaning: bool) -> None:
         self._tokens.clear()
         if meaning:
-            self._segmenter.reset()
+            self._speaker.reset()
             self._latest = self._latest_BTND = None
 
     def _checked(self, query: str, labels: Sequence[str]) -> _Question:
