@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from vljepa_ros.config import ConfigError, PerceptionConfig, SelectiveConfig, WorldStateConfig
-from vljepa_ros.settings import from_file
+from vljepa_ros.settings import from_file, to_text
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -70,3 +71,24 @@ def test_what_is_wrong_is_named(text: str, said: str, tmp_path: Path) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml cannot be read"):
         from_file(PerceptionConfig, tmp_path / "none.yaml", "perception")
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    selective = SelectiveConfig(threshold=0.0123, patience_s=2.0)
+    config = PerceptionConfig(
+        camera="yes",  # a truth value in YAML, if it were not quoted
+        labels=("a: cup", "tasse à café", "#1"),
+        rate_hz=4.0,
+        selective=selective,
+    )
+    path = tmp_path / "written.yaml"
+    path.write_text(to_text(config, "perception"), encoding="utf-8")
+    assert from_file(PerceptionConfig, path, "perception") == config
+
+
+def test_only_what_differs_is_written_and_what_is_asked_for() -> None:
+    config = dataclasses.replace(PerceptionConfig(), camera="left")
+    assert to_text(config, "perception", always=["selective.threshold"]) == (
+        "/**/perception:\n  ros__parameters:\n    camera: left\n    selective:\n"
+        f"      threshold: {SelectiveConfig().threshold}\n"
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import math
 import typing
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -159,6 +160,22 @@ def from_file(cls: type[C], path: Path, node: str, *, beside: Sequence[type[Any]
         if not (name in known or name in others or is_of_rclpy(name)):
             raise unknown(name, node, known, others)
     return build(cls, {n: known[n].check(value) for n, value in given.items() if n in known})
+
+
+def to_text(config: Any, node: str, *, always: Collection[str] = ()) -> str:
+    """A parameter file (YAML) for a node of this name in whatever namespace; `from_file` reads it.
+
+    Args:
+        always: names that are written where they have their default as well.
+    """
+    group: dict[str, Any] = {}
+    for setting in settings(type(config)):
+        *above, leaf = setting.name.split(".")
+        value = getattr(functools.reduce(getattr, above, config), leaf)
+        if value != setting.default or setting.name in always:
+            place = functools.reduce(lambda at, name: at.setdefault(name, {}), above, group)
+            place[leaf] = list(value) if setting.is_list else value
+    return yaml.safe_dump({f"/**/{node}": {_VALUES: group}}, sort_keys=False, allow_unicode=True)
 
 
 def _nodes(content: Any, prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
