@@ -166,10 +166,11 @@ def test_without_rosbags_it_says_how_to_get_it(
     assert "pip install 'rosbags>=0.11'" in capsys.readouterr().err
 
 
-def test_the_default_name_of_the_node_is_the_librarys() -> None:
-    from vljepa_ros.cli import replay
+def test_the_defaults_are_the_librarys() -> None:
+    from vljepa_ros.cli import perception, replay
 
     assert replay.DEFAULT_NODE == library.DEFAULT_NODE
+    assert library.ReplayOptions().video_start_ns == perception.VIDEO_START_NS
 
 
 def test_progress_is_lines_where_there_is_no_terminal(

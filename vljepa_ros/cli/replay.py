@@ -8,17 +8,15 @@ of the recording. No ROS is needed. A replay that was killed begins anew.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vljepa_ros.cli import perception
 from vljepa_ros.cli.errors import CommandError
 from vljepa_ros.cli.progress import Progress
-from vljepa_ros.config import ConfigError, PerceptionConfig, WorldStateConfig
-from vljepa_ros.settings import from_file
+from vljepa_ros.config import PerceptionConfig
 
 if TYPE_CHECKING:
     from vljepa_ros.model.engine import Engine
@@ -36,22 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="OUT.mcap, or a folder: each BAG is written to OUT/BAG.mcap",
     )
-    parser.add_argument("--topic", default="", help="image topic, where there are several")
-    parser.add_argument("--params", type=Path, help="parameter file of the nodes (YAML)")
-    parser.add_argument("--model", help="checkpoint folder (default: the shipped one)")
-    parser.add_argument("--device", help="auto, cpu, cuda or cuda:N")
+    perception.add_arguments(parser)
     parser.add_argument("--node", default=DEFAULT_NODE, help=f"default: {DEFAULT_NODE}")
     parser.add_argument(
         "--without-originals", action="store_true", help="write states and events only"
     )
     parser.add_argument("--force", action="store_true", help="replace outputs that are there")
     parser.add_argument("--resume", action="store_true", help="leave finished outputs as they are")
-    parser.add_argument(
-        "--video-start",
-        metavar="TIME",
-        type=_time_ns,
-        help="stamp of a video's first picture: 2026-11-25T08:00, local time (default: 1 s)",
-    )
 
 
 def run(given: argparse.Namespace) -> None:
@@ -63,11 +52,11 @@ def run(given: argparse.Namespace) -> None:
     if not pairs:
         print("all outputs are there already")
         return
-    config = _config(given)
+    config = perception.config_of(given)
     # Late: torch takes seconds to load, and a wrong option should be told at once.
     from vljepa_ros.recordings.errors import RecordingError
 
-    engine, options = _engine(config), _options(given)
+    engine, options = perception.engine_of(config), _options(given)
     failed = 0
     for source, output in pairs:
         try:
@@ -147,63 +136,13 @@ def _outputs(bags: list[Path], asked: str) -> list[Path]:
     return outputs
 
 
-def _config(given: argparse.Namespace) -> PerceptionConfig:
-    config = PerceptionConfig()
-    try:
-        if given.params is not None:
-            config = from_file(
-                PerceptionConfig, given.params, "perception", beside=[WorldStateConfig]
-            )
-    except ConfigError as error:
-        raise CommandError(str(error)) from error
-    if given.model is not None:  # the digest in the file is that of the model in the file
-        config = dataclasses.replace(config, model_path=given.model, model_sha256="")
-    if given.device is not None:
-        config = dataclasses.replace(config, device=given.device)
-    return config
-
-
-def _engine(config: PerceptionConfig) -> Engine:
-    from vljepa_ros.model.checkpoint import CheckpointError
-    from vljepa_ros.model.engine import Engine, EngineError
-    from vljepa_ros.model.text import TextError
-    from vljepa_ros.recordings.errors import RecordingError, require_rosbags
-    from vljepa_ros.stream.perceiver import Perceiver
-
-    try:
-        require_rosbags()
-        engine = Engine.load(
-            config.model_path,
-            device=config.device,
-            dtype=config.dtype,
-            threads=config.threads,
-            expected_sha256=config.model_sha256,
-        )
-        Perceiver(engine, config)  # tells of a query or label that is no text
-    except (RecordingError, CheckpointError, EngineError, TextError, OSError) as error:
-        raise CommandError(str(error)) from error
-    return engine
-
-
 def _options(given: argparse.Namespace) -> ReplayOptions:
     from vljepa_ros.recordings.replay import ReplayOptions
 
-    options = ReplayOptions(
+    return ReplayOptions(
         topic=given.topic,
         node="/" + given.node.strip("/"),
         originals=not given.without_originals,
         force=given.force,
+        video_start_ns=given.video_start,
     )
-    if given.video_start is not None:
-        options = dataclasses.replace(options, video_start_ns=given.video_start)
-    return options
-
-
-def _time_ns(text: str) -> int:
-    try:
-        when_ns = round(datetime.fromisoformat(text).timestamp() * 1e9)
-    except (ValueError, OverflowError, OSError):
-        when_ns = 0
-    if when_ns <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; write it as 2026-11-25T08:00")
-    return when_ns
