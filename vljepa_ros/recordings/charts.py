@@ -22,7 +22,7 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Mark:
-    """A moment on the time axis that leads to a place in the page."""
+    """A moment on the time axis that leads to a place in the page, if it has an anchor."""
 
     time_s: float
     anchor: str
@@ -45,6 +45,7 @@ def chart(
     top: float,
     marks: Iterable[Mark] = (),
     bands: Iterable[tuple[float, float, int]] = (),
+    ends: tuple[str, str] | None = None,
 ) -> str:
     """One SVG.
 
@@ -53,6 +54,7 @@ def chart(
         unit: of the values, as text.
         top: value at the upper edge; the lower one is 0.
         bands: background from a time to a time [s]; neighbours differ by the parity of a number.
+        ends: texts below the first and the last value; None = 0 s and the length.
     """
     begin_s, end_s = float(times_s[0]), float(times_s[-1])
     scale_x = (WIDTH - MARGIN) / max(end_s - begin_s, 1e-9)
@@ -67,11 +69,11 @@ def chart(
         for from_s, to_s, number in _apart(bands, lambda band: x(band[0]))
     ]
     for mark in _apart(marks, lambda mark: x(mark.time_s)):
-        parts.append(
-            f'<a href="#{escape(mark.anchor)}"><line class="mark" x1="{x(mark.time_s):.1f}" '
-            f'x2="{x(mark.time_s):.1f}" y1="0" y2="{HEIGHT}"><title>{escape(mark.text)}'
-            "</title></line></a>"
+        line = (
+            f'<line class="mark" x1="{x(mark.time_s):.1f}" x2="{x(mark.time_s):.1f}" y1="0" '
+            f'y2="{HEIGHT}"><title>{escape(mark.text)}</title></line>'
         )
+        parts.append(f'<a href="#{escape(mark.anchor)}">{line}</a>' if mark.anchor else line)
     for curve in curves:
         thin_s, thin = thinned(times_s, curve.values)
         points = " ".join(
@@ -79,7 +81,8 @@ def chart(
             for t, v in zip(thin_s.tolist(), thin.tolist(), strict=True)
         )
         parts.append(f'<polyline class="{curve.css_class}" points="{points}"/>')
-    return _framed(parts, unit=unit, top=top, length_s=end_s - begin_s)
+    ends = ends or ("0 s", f"{end_s - begin_s:.1f} s")
+    return _framed(parts, unit=unit, top=top, ends=ends)
 
 
 def thinned(times_s: Numbers, values: Numbers) -> tuple[Numbers, Numbers]:
@@ -100,14 +103,14 @@ def _apart(things: Iterable[T], place: Callable[[T], float]) -> Iterator[T]:
             yield thing
 
 
-def _framed(parts: Sequence[str], *, unit: str, top: float, length_s: float) -> str:
+def _framed(parts: Sequence[str], *, unit: str, top: float, ends: tuple[str, str]) -> str:
     below = HEIGHT + 14
     texts = [
         f'<text x="{MARGIN - 4}" y="10" text-anchor="end">{top:.3g}</text>',
         f'<text x="{MARGIN - 4}" y="{HEIGHT}" text-anchor="end">0</text>',
         f'<text x="{MARGIN - 4}" y="{HEIGHT // 2}" text-anchor="end">{escape(unit)}</text>',
-        f'<text x="{MARGIN}" y="{below}">0 s</text>',
-        f'<text x="{WIDTH}" y="{below}" text-anchor="end">{length_s:.1f} s</text>',
+        f'<text x="{MARGIN}" y="{below}">{escape(ends[0])}</text>',
+        f'<text x="{WIDTH}" y="{below}" text-anchor="end">{escape(ends[1])}</text>',
         f'<line class="axis" x1="{MARGIN}" x2="{WIDTH}" y1="{HEIGHT}" y2="{HEIGHT}"/>',
     ]
     return (

@@ -1,4 +1,4 @@
-"""The MCAP file that is written: under a name of its own until it is complete."""
+"""Files that are written: under names of their own until they are complete."""
 
 from __future__ import annotations
 
@@ -82,6 +82,34 @@ def check_output(path: Path, *, force: bool) -> None:
             f"{path} is there already; give --force to replace it, or --resume to leave finished "
             "ones as they are"
         )
+
+
+def write_text(path: Path, text: str, *, force: bool = False) -> None:
+    """Write a text file; it appears, or is replaced, when it is complete.
+
+    Raises:
+        RecordingError: the file is there already, or cannot be written.
+    """
+    check_absent(path, force=force)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be written: {error}") from error
+
+
+def check_absent(path: Path, *, force: bool) -> None:
+    """
+    Raises:
+        RecordingError: the file is there and must not be replaced.
+    """
+    if path.exists() and not force:
+        raise RecordingError(f"{path} is there already; give --force to replace it")
 
 
 @contextmanager

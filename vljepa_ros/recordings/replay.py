@@ -90,10 +90,8 @@ def replay(
             scribe.check_topics(source, recording.topics)
         seer = Seer(engine, config)
         _play(recording, seer, scribe, written, progress, originals=options.originals)
-        if not seer.tally.states:
-            why = "; ".join(seer.tally.notes()) or "there is none"
-            raise RecordingError(f"no image of {recording.topic} in {source} can be used: {why}")
-        return Replayed(source, output, recording.topic, seer.tally, _notes(seer, recording))
+        check_seen(seer, recording, source)
+        return Replayed(source, output, recording.topic, seer.tally, notes_of(seer, recording))
 
 
 @contextmanager
@@ -188,7 +186,18 @@ def _keep_apart(source: Path, output: Path) -> None:
             raise RecordingError(f"{output} lies in the recording {source}: write elsewhere")
 
 
-def _notes(seer: Seer, recording: Recording) -> tuple[str, ...]:
+def check_seen(seer: Seer, recording: Recording, source: Path) -> None:
+    """
+    Raises:
+        RecordingError: no image made a state.
+    """
+    if not seer.tally.states:
+        why = "; ".join(seer.tally.notes()) or "there is none"
+        raise RecordingError(f"no image of {recording.topic} in {source} can be used: {why}")
+
+
+def notes_of(seer: Seer, recording: Recording) -> tuple[str, ...]:
+    """What whoever perceives a recording should know, a sentence each."""
     notes = list(seer.tally.notes())
     if len(recording.formats) > 1:
         counts = ", ".join(f"{name} ({n})" for name, n in recording.formats.most_common())

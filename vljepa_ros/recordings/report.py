@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vljepa_ros.recordings.charts import Curve, Mark, Numbers, chart
-from vljepa_ros.recordings.errors import RecordingError
+from vljepa_ros.recordings.output import write_text
 from vljepa_ros.recordings.story import NS_PER_S, Story, Told, Track
 
 STYLE = """
@@ -37,18 +37,7 @@ def write_report(story: Story, path: Path, *, force: bool = False) -> None:
     Raises:
         RecordingError: the file is there already, or cannot be written.
     """
-    if path.exists() and not force:
-        raise RecordingError(f"{path} is there already; give --force to replace it")
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_text(html(story), encoding="utf-8")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise RecordingError(f"{path} cannot be written: {error}") from error
+    write_text(path, html(story), force=force)
 
 
 def html(story: Story) -> str:

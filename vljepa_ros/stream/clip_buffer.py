@@ -35,6 +35,8 @@ from vljepa_ros.types import Clip, Frame
 NS_PER_S = 1_000_000_000
 FRAMES_PER_PERIOD = 32
 """Densest storage: a camera faster than 32 × the clip rate adds nothing to a clip."""
+MAX_GAP_S = 10.0
+"""Silence after which a camera's stream begins anew."""
 
 
 class Added(Enum):
@@ -67,7 +69,7 @@ class ClipBuffer:
         rate_hz: float,
         *,
         pass_frames: int | None = None,
-        max_gap_s: float = 10.0,
+        max_gap_s: float = MAX_GAP_S,
     ) -> None:
         """
         Args:

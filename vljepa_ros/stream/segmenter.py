@@ -72,6 +72,8 @@ class Decision:
     """How wrong the last caption has become, 0…1."""
     threshold: float
     """Score that counts as a change at present, 0…1."""
+    by_words: bool
+    """The score is doubt; else it is a distance."""
 
     @property
     def changed(self) -> bool:
@@ -114,7 +116,7 @@ class Segmenter:
             opening, self._opening = self._opening, None
             self._speak(stamp_ns, embedding_E)
             self._newest_ns = stamp_ns
-            return Decision(opening, 0.0, self._threshold(words))
+            return Decision(opening, 0.0, self._threshold(words), words is not None)
         distance = _distance(embedding_E, self._spoken_E)
         words = self._trusted(stamp_ns, words)
         score = distance if words is None else self._doubt(embedding_E, distance, words)
@@ -125,7 +127,7 @@ class Segmenter:
         self._newest_E, self._newest_ns = embedding_E.astype(np.float64), stamp_ns
         if reason is not None:
             self._speak(stamp_ns, embedding_E)
-        return Decision(reason, score, threshold)
+        return Decision(reason, score, threshold, words is not None)
 
     def _trusted(self, stamp_ns: int, words: Words | None) -> Words | None:
         """The words, if those of the last TRUST_S were probable enough to go by.
