@@ -33,6 +33,23 @@ def test_a_page(recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "<img" not in page.read_text()
 
 
+def test_a_file_for_rerun_beside_the_page(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rerun", reason="needs rerun-sdk: pip install '.[rerun]'")
+    page, logged = tmp_path / "page.html", tmp_path / "out.rrd"
+    assert main(["report", str(recording), "--rerun", str(logged)]) == 0
+    assert "8 states" in capsys.readouterr().out and list(tmp_path.iterdir()) == [logged]
+    options = ["-o", str(page), "--rerun", str(logged), "--force"]
+    assert main(["report", str(recording), *options]) == 0
+    assert page.exists()
+
+
+def test_one_of_the_two_must_be_wanted(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(recording)]) == 1
+    assert "give -o PAGE.html, --rerun OUT.rrd or both" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -90,12 +90,23 @@ def write_text(path: Path, text: str, *, force: bool = False) -> None:
     Raises:
         RecordingError: the file is there already, or cannot be written.
     """
+    with appearing(path, force=force) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def appearing(path: Path, *, force: bool = False) -> Iterator[Path]:
+    """Another name to write a file under: it becomes `path` at the end, and nothing on failure.
+
+    Raises:
+        RecordingError: the file is there already, or cannot be written.
+    """
     check_absent(path, force=force)
     partial = path.with_name(f"{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            partial.write_text(text, encoding="utf-8")
+            yield partial
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)

@@ -35,6 +35,8 @@ class Seen:
     change_score: float
     change_threshold: float
     latency_ns: int
+    labels: tuple[tuple[str, float], ...] = ()
+    """Texts and their probabilities."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def read_story(source: Path, *, node: str = "", topic: str = "", pictures: int =
     require_rosbags()
     messages = Messages()
     with open_reader(source) as reader, readable(source):
-        node = _node(source, node, reader)
+        node = node_of(source, node, reader)
         tracks = _tracks(reader, messages, node)
         if not tracks:
             raise RecordingError(f"{source} holds no state of {node}: its topic is empty")
@@ -100,7 +102,12 @@ def read_story(source: Path, *, node: str = "", topic: str = "", pictures: int =
     return Story(source, node, tracks, jpegs)
 
 
-def _node(source: Path, asked: str, reader: Reader) -> str:
+def node_of(source: Path, asked: str, reader: Reader) -> str:
+    """Name of the node whose states are read.
+
+    Raises:
+        RecordingError: no states, none of the node asked for, or of several nodes to choose from.
+    """
     nodes = sorted({c.topic.rpartition("/")[0] for c in reader.connections if c.msgtype == STATE})
     if not nodes:
         raise RecordingError(
@@ -126,24 +133,27 @@ def _tracks(reader: Reader, messages: Messages, node: str) -> dict[str, Track]:
         message: Any = messages.store.deserialize_cdr(data, connection.msgtype)
         track = tracks.setdefault(message.camera, Track())
         if connection.msgtype == STATE:
-            track.states.append(_seen(message))
+            track.states.append(seen_of(message))
             track.dropped_frames = int(message.dropped_frames)
         else:
-            track.events.append(_told(message))
+            track.events.append(told_of(message))
     return tracks
 
 
-def _seen(message: Any) -> Seen:
+def seen_of(message: Any) -> Seen:
+    """Of a SemanticState message."""
     return Seen(
         stamp_ns=_ns(message.header.stamp),
         state_id=message.state_id,
         change_score=message.change_score,
         change_threshold=message.change_threshold,
         latency_ns=_ns(message.latency),
+        labels=_labels(message),
     )
 
 
-def _told(message: Any) -> Told:
+def told_of(message: Any) -> Told:
+    """Of a SemanticEvent message."""
     reasons = {reason.value: reason.name.lower() for reason in EventReason}
     return Told(
         stamp_ns=_ns(message.header.stamp),
@@ -152,8 +162,12 @@ def _told(message: Any) -> Told:
         caption=message.caption,
         caption_score=message.caption_score,
         change_score=message.change_score,
-        labels=tuple((score.label, score.probability) for score in message.labels),
+        labels=_labels(message),
     )
+
+
+def _labels(message: Any) -> tuple[tuple[str, float], ...]:
+    return tuple((score.label, score.probability) for score in message.labels)
 
 
 def _ns(time: Any) -> int:
@@ -174,7 +188,7 @@ def _jpegs(
         except FrameError:
             continue
         missing.discard(stamp_ns)
-        yield stamp_ns, _jpeg(frame.image_HWC)
+        yield stamp_ns, jpeg_of(frame.image_HWC)
 
 
 def _stamp_of(data: bytes) -> int:
@@ -185,7 +199,8 @@ def _stamp_of(data: bytes) -> int:
     return int(sec) * NS_PER_S + int(nanosec)
 
 
-def _jpeg(image_HWC: ImageHWC) -> bytes:
+def jpeg_of(image_HWC: ImageHWC) -> bytes:
+    """A picture of at most PICTURE_PX width."""
     height, width = image_HWC.shape[:2]
     if width > PICTURE_PX:
         size = PICTURE_PX, max(1, round(height * PICTURE_PX / width))
