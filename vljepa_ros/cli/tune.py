@@ -21,6 +21,8 @@ from vljepa_ros.cli import perception
 from vljepa_ros.cli.errors import CommandError
 from vljepa_ros.cli.progress import Progress
 from vljepa_ros.config import PerceptionConfig
+from vljepa_ros.recordings.errors import RecordingError
+from vljepa_ros.recordings.output import check_absent
 from vljepa_ros.settings import to_text
 
 if TYPE_CHECKING:
@@ -67,21 +69,18 @@ def run(given: argparse.Namespace) -> None:
     Raises:
         CommandError: a setting, the model or a recording cannot be used, or nothing be written.
     """
-    _check(given)
-    config = perception.config_of(given)
-    if given.labels is not None:
-        config = dataclasses.replace(config, labels=_labels(given.labels))
-    # Late: torch takes seconds to load, and a wrong option should be told at once.
-    from vljepa_ros.recordings.errors import RecordingError
-
-    engine = perception.engine_of(config)
     try:
-        _tune(given, engine, config)
+        _check(given)
+        config = perception.config_of(given)
+        if given.labels is not None:
+            config = dataclasses.replace(config, labels=_labels(given.labels))
+        _tune(given, perception.engine_of(config), config)
     except RecordingError as error:
         raise CommandError(str(error)) from error
 
 
 def _tune(given: argparse.Namespace, engine: Engine, config: PerceptionConfig) -> None:
+    # Late: torch takes seconds to load, and a wrong option is told at once.
     from vljepa_ros.recordings.output import write_text
     from vljepa_ros.recordings.plot import svg
     from vljepa_ros.recordings.tuning import Recaller, tune
@@ -194,8 +193,8 @@ def _parameters(tuned: Tuned, config: PerceptionConfig, bags: Sequence[Path]) ->
 def _check(given: argparse.Namespace) -> None:
     """Before the recording takes its time."""
     for path in (given.output, given.plot):
-        if path is not None and path.exists() and not given.force:
-            raise CommandError(f"{path} is there already; give --force to replace it")
+        if path is not None:
+            check_absent(path, force=given.force)
     if given.plot is not None and given.plot.suffix != ".svg":
         raise CommandError(f"--plot draws SVG: name it {given.plot.with_suffix('.svg')}")
     missing = [bag for bag in given.bags if not bag.exists()]
