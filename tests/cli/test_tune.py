@@ -32,9 +32,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """20 s in which the scene changes every 2.5 s."""
-    stamps_ns = [BEGIN_NS + n * 500_000_000 for n in range(40)]
-    shots = [raw(picture(n // 5), stamp_ns) for n, stamp_ns in enumerate(stamps_ns)]
+    """10 s in which the scene changes every 2 s."""
+    stamps_ns = [BEGIN_NS + n * 500_000_000 for n in range(20)]
+    shots = [raw(picture(n // 4), stamp_ns) for n, stamp_ns in enumerate(stamps_ns)]
     return write_bag(tmp_path_factory.mktemp("tune") / "bag", shots)
 
 
