@@ -73,6 +73,8 @@ class SemanticState:
     changed: bool
     change_score: float
     change_threshold: float
+    scene_novelty: float = 0.0
+    """Above 1 the scene is unlike those that the model knows; 0 where that was never measured."""
 
 
 class EventReason(IntEnum):

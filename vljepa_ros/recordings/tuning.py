@@ -176,7 +176,8 @@ def judge(watched: Watched, recaller: Recaller, config: SelectiveConfig) -> list
     for step in watched.steps:
         if step.event is not None and step.event.reason is EventReason.FIRST:
             speaker.reset()  # the recording began, or its stamps jumped back
-        decisions.append(speaker.step(step.state.stamp_ns, step.state.embedding_E)[0])
+        state = step.state
+        decisions.append(speaker.step(state.stamp_ns, state.embedding_E, state.scene_novelty)[0])
     return decisions
 
 

@@ -194,6 +194,7 @@ class Perceiver:
             changed=decision.changed,
             change_score=decision.score,
             change_threshold=decision.threshold,
+            scene_novelty=novelty,
         )
         return state, decision.reason
 
