@@ -26,12 +26,12 @@ from vljepa_ros.config import (
 from vljepa_ros.model import presets
 
 SFT_MIX = TaskMix(
-    action_caption=0.24,
-    scene_caption=0.22,
-    label=0.05,
+    action_caption=0.2,
+    scene_caption=0.27,
+    label=0.04,
     question=0.2,
-    transition=0.2,
-    inverse=0.09,
+    transition=0.22,
+    inverse=0.08,
     rollout=0.2,
 )
 
@@ -171,15 +171,14 @@ def tabletop() -> Recipe:
 
 
 def tabletop_longer() -> Recipe:
-    """Sharper eyes for `models/tabletop`, then `sft` and its Y-decoder again, on other streams."""
+    """`sft` of `models/tabletop` and its Y-decoder go on, on more streams."""
     return Recipe(
         name="tabletop-longer",
         start="models/tabletop",
-        runs=("x_encoder", "sft", "y_decoder"),
-        data=DataConfig(first_seed=3500, episodes=1700),
-        x_encoder=XEncoderRun(FitConfig(steps=600, batch_size=128, lr=7e-4, warmup_steps=30)),
+        runs=("sft", "y_decoder"),
+        data=DataConfig(first_seed=2000, episodes=3200),
         sft=EmbedRun(
-            fit=FitConfig(steps=750, batch_size=128, lr=8e-4, warmup_steps=40),
+            fit=FitConfig(steps=850, batch_size=128, lr=8e-4, warmup_steps=40),
             mix=SFT_MIX,
         ),
         y_decoder=YDecoderRun(
