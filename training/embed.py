@@ -202,15 +202,21 @@ def encode_texts(model: VLJepa, batch: dict[str, Tensor], train: bool) -> Tensor
     """Embeddings (U, E) of a batch's distinct texts, which come shortest first.
 
     In chunks of like length, because captions of scenes are several times as long as the rest.
+    Always in as many: where layers are sharded, every rank must call them as often, whatever the
+    number of its texts.
     """
     ids_UL, mask_UL = batch["text_ids_BL"], batch["text_mask_BL"]
+    chunks = list(zip(ids_UL.chunk(LENGTH_CHUNKS), mask_UL.chunk(LENGTH_CHUNKS), strict=True))
+    missing = LENGTH_CHUNKS - len(chunks)
     parts = []
     with torch.set_grad_enabled(train and torch.is_grad_enabled()):
-        chunks = zip(ids_UL.chunk(LENGTH_CHUNKS), mask_UL.chunk(LENGTH_CHUNKS), strict=True)
-        for ids_CL, mask_CL in chunks:
+        for ids_CL, mask_CL in [*chunks, *chunks[:1] * missing]:
             longest = int(mask_CL.sum(dim=1).max())
             parts.append(model.y_encoder(ids_CL[:, :longest], mask_CL[:, :longest]))
-    return torch.cat(parts)
+        text_UE = torch.cat(parts[: len(chunks)])
+        for unused in parts[len(chunks) :]:
+            text_UE = text_UE + 0.0 * unused.sum()
+    return text_UE
 
 
 def pairs_of(

@@ -45,6 +45,8 @@ from vljepa_ros.model.text import TextError, Tokenizer, ignore_case, train_token
 from vljepa_ros.model.vljepa import VLJepa
 
 TOKENIZER_FILE = "tokenizer.json"
+FREE = ("mixture", "aside", "task_shares")
+"""Settings whose keys are free: a new value takes the place of the old one, it adds no keys."""
 EXPECTED = (
     ConfigError,
     CheckpointError,
@@ -258,7 +260,7 @@ def _merged(old: dict[str, object], new: dict[str, object]) -> dict[str, object]
     merged = dict(old)
     for key, value in new.items():
         inner = merged.get(key)
-        both = isinstance(inner, dict) and isinstance(value, dict)
+        both = isinstance(inner, dict) and isinstance(value, dict) and key not in FREE
         merged[key] = _merged(inner, value) if both else value  # type: ignore[arg-type]
     return merged
 

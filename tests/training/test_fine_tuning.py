@@ -88,6 +88,11 @@ def test_every_recipe_is_printed_as_what_it_is(capsys: pytest.CaptureFixture[str
         assert train.override(recipe(), printed) == recipe()
 
 
+def test_a_mixture_is_replaced_and_not_added_to() -> None:
+    changed = train.override(tiny(), train.setting("pretrain.task_shares={caption: 1.0}"))
+    assert changed.pretrain.task_shares == {"caption": 1.0}
+
+
 def test_a_batch_that_the_processes_do_not_divide_is_refused() -> None:
     recipe = train.override(tiny(), train.setting("sft.fit.batch_size=15"))
     with pytest.raises(ConfigError, match="multiple of 2"):

@@ -147,6 +147,9 @@ class _CountingEngine:
 
     encode_clips = encode_tubelets
 
+    def split_clips(self, tokens_BTND: ImageHWC) -> list[ImageHWC]:
+        return [tokens_BTND]
+
     def stack_tubelets(self, _tubelets: Sequence[object]) -> None:
         """Nobody looks."""
 
