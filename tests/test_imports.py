@@ -14,7 +14,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-FOUNDATION = {"types", "config", "paths", "fields", "settings", "images", "video_source"}
+FOUNDATION = {
+    *("types", "config", "paths", "fields", "message_fields", "settings", "images"),
+    "video_source",
+}
 LIBRARY = FOUNDATION | {"model", "stream", "world", "recordings"}
 MAY_IMPORT: dict[str, set[str]] = {
     "": set(),  # vljepa_ros/__init__.py
@@ -22,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"types"},
     "paths": set(),
     "fields": set(),
+    "message_fields": {"types", "config", "fields"},
     "settings": {"config"},
     "images": {"types", "fields"},
     "video_source": {"types"},

@@ -95,85 +95,83 @@ def fit(
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed + ranks.rank)
     out.mkdir(parents=True, exist_ok=True)
-    device = ranks.device(config.device)
-    engine = config.engine
-    parallel = Parallel(
-        stage,
-        ranks,
-        device,
-        sharded=engine.sharded,
-        recompute=engine.recompute,
-        compiled=engine.compiled,
-    )
-    module = stage.module()
-    optimiser = torch.optim.AdamW(
-        param_groups(stage.parts(), config.weight_decay),
-        lr=config.lr,
-        betas=(0.9, config.beta2),
-    )
-    states = States(out, ranks, engine.keep_states)
-    done = states.load(module, optimiser)
-    loop = _Loop(config, ranks, parallel, optimiser, device)
-    watch = Watch(out, config.steps, config.batch_size, ranks, device, say)
+    loop = _Loop(stage, config, out, ranks)
+    watch = Watch(out, config.steps, config.batch_size, ranks, loop.device, say)
     with watch, Guard(ranks) as guard:
-        started = last_saved = time.monotonic()
-
-        def save(step: int) -> None:
-            seconds = done.seconds + time.monotonic() - started
-            states.save(Progress(step, seconds), module, optimiser)
-
-        for step, parts in loop.batches(stage, done.step, watch):
-            with watch.counting():
-                loss, metrics = loop.step(step, parts)
-            states.check()
-            guard.check(loss, metrics["grad_norm"], step, parts, out, engine.explodes_at)
-            seconds = done.seconds + time.monotonic() - started
-            watch.step(step, seconds, {"loss": loss} | metrics)
-            last = step + 1 == config.steps
-            asked = guard.asked()
-            due = ranks.largest(time.monotonic() - last_saved) > config.save_every_s
-            if due or last or asked:
-                save(step + 1)
-                last_saved = time.monotonic()
-            if asked and not last:
-                states.wait()
-                raise Interruption(step + 1)
-            if config.validate_every_steps and (step + 1) % config.validate_every_steps == 0:
-                watch.write(step, seconds, ranks.means(parallel.evaluate()))
-        states.wait()
-        ranks.wait()
-        scores = ranks.means(parallel.evaluate())
-        if scores:
-            watch.write(config.steps, done.seconds + time.monotonic() - started, scores)
+        loop.run(watch, guard)
 
 
 class _Loop:
-    """The steps of one run."""
+    """The steps of one run, from where its newest state left it."""
 
-    def __init__(
-        self,
-        config: FitConfig,
-        ranks: Ranks,
-        parallel: Parallel,
-        optimiser: torch.optim.Optimizer,
-        device: str,
-    ) -> None:
-        self._config, self._ranks, self._device = config, ranks, device
-        self._parallel, self._optimiser = parallel, optimiser
+    def __init__(self, stage: Stage, config: FitConfig, out: Path, ranks: Ranks) -> None:
+        self._stage, self._config, self._out, self._ranks = stage, config, out, ranks
+        self.device = ranks.device(config.device)
+        engine = config.engine
+        self._parallel = Parallel(
+            stage,
+            ranks,
+            self.device,
+            sharded=engine.sharded,
+            recompute=engine.recompute,
+            compiled=engine.compiled,
+        )
+        groups = param_groups(stage.parts(), config.weight_decay)
+        self._optimiser = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, config.beta2))
+        self._trained = [p for group in self._optimiser.param_groups for p in group["params"]]
         self._lr_at = learning_rate(config.schedule, config.lr, config.warmup_steps, config.steps)
-        groups = optimiser.param_groups
-        self._trained = [p for group in groups for p in group["params"]]
+        self._states = States(out, ranks, engine.keep_states)
+        self._done = self._states.load(stage.module(), self._optimiser)
+        self._started = self._saved = time.monotonic()
 
-    def batches(self, stage: Stage, first: int, watch: Watch) -> Iterator[tuple[int, list[Batch]]]:
-        """This rank's parts of each batch from step `first` on."""
+    @property
+    def _seconds(self) -> float:
+        """Trained so far, before this process too."""
+        return self._done.seconds + time.monotonic() - self._started
+
+    def run(self, watch: Watch, guard: Guard) -> None:
+        """See `fit`."""
+        config, ranks = self._config, self._ranks
+        self._started = self._saved = time.monotonic()
+        for step, parts in self._batches(watch):
+            with watch.counting():
+                loss, metrics = self._step(step, parts)
+            self._states.check()
+            explodes_at = config.engine.explodes_at
+            guard.check(loss, metrics["grad_norm"], step, parts, self._out, explodes_at)
+            watch.step(step, self._seconds, {"loss": loss} | metrics)
+            self._save_or_stop(step, guard.asked())
+            if config.validate_every_steps and (step + 1) % config.validate_every_steps == 0:
+                watch.write(step, self._seconds, ranks.means(self._parallel.evaluate()))
+        self._states.wait()
+        ranks.wait()
+        scores = ranks.means(self._parallel.evaluate())
+        if scores:
+            watch.write(config.steps, self._seconds, scores)
+
+    def _save_or_stop(self, step: int, asked: bool) -> None:
+        """Save where it is time, at the end, or where somebody asks to stop; then stop."""
+        last = step + 1 == self._config.steps
+        silent_s = self._ranks.largest(time.monotonic() - self._saved)
+        if silent_s > self._config.save_every_s or last or asked:
+            progress = Progress(step + 1, self._seconds)
+            self._states.save(progress, self._stage.module(), self._optimiser)
+            self._saved = time.monotonic()
+        if asked and not last:
+            self._states.wait()
+            raise Interruption(step + 1)
+
+    def _batches(self, watch: Watch) -> Iterator[tuple[int, list[Batch]]]:
+        """This rank's parts of each batch that is still to come."""
         config, world, own = self._config, self._ranks.world, self._config.engine.parts
+        first = self._done.step
         items = [
             (step * own + part) * world + self._ranks.rank
             for step in range(first, config.steps)
             for part in range(own)
         ]
         loader: DataLoader[Batch] = DataLoader(
-            stage.batches(),
+            self._stage.batches(),
             batch_size=None,
             sampler=items,
             num_workers=config.workers,
@@ -187,13 +185,13 @@ class _Loop:
                 parts = [next(loaded) for _ in range(own)]
             yield step, parts
 
-    def step(self, step: int, parts: list[Batch]) -> tuple[float, dict[str, float]]:
+    def _step(self, step: int, parts: list[Batch]) -> tuple[float, dict[str, float]]:
         """One step of the optimiser; the batch's loss over all ranks, and this rank's metrics."""
         self._parallel.trained.train()
         set_learning_rate(self._optimiser, self._lr_at(step))
         self._optimiser.zero_grad(set_to_none=True)
         loss, metrics = self._parallel.backward(
-            [{name: value.to(self._device) for name, value in part.items()} for part in parts]
+            [{name: value.to(self.device) for name, value in part.items()} for part in parts]
         )
         clipped = nn.utils.clip_grad_norm_(self._trained, self._config.clip_norm)
         norm = float(clipped.full_tensor() if isinstance(clipped, DTensor) else clipped)

@@ -24,7 +24,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import (
     HuggingFaceStorageReader,
     HuggingFaceStorageWriter,
@@ -92,19 +91,21 @@ class States:
         self, written: Future[Any], saving: Future[None], partial: Path, progress: Progress
     ) -> None:
         """In the thread that wrote: the manifest, the rename, and the oldest states go."""
-        try:
-            written.result()
-            if self._ranks.first:
+        failure = written.exception()
+        if failure is None and self._ranks.first:
+            try:
                 self._seal(partial, progress)
+            except OSError as error:
+                failure = error
+        if failure is None:
             saving.set_result(None)
-        except (OSError, RuntimeError, CheckpointException) as error:
-            saving.set_exception(
-                StateError(
-                    f"the state of step {progress.step} could not be written below "
-                    f"{self._folder} ({error}); the states before it are whole: make room and "
-                    "run the same command again"
-                )
-            )
+            return
+        lost = StateError(
+            f"the state of step {progress.step} could not be written below {self._folder} "
+            f"({failure}); the states before it are whole: make room and run the same command again"
+        )
+        lost.__cause__ = failure
+        saving.set_exception(lost)
 
     def _seal(self, partial: Path, progress: Progress) -> None:
         digests = {path.name: _digest(path) for path in sorted(partial.glob("*.safetensors"))}

@@ -203,7 +203,9 @@ class Chain:
     def _reliability(self) -> Reliability:
         """Measured anew for every export: it belongs to exactly these weights."""
         self.say("run reliability")
-        _, aside = self.tabletop.windows(self.model, self.recipe.sft.fit.device)
+        # Alone: the other ranks have nothing more to do, and must not be waited for.
+        tabletop = TabletopData(self.recipe, self.tokenizer, ALONE)
+        _, aside = tabletop.windows(self.model, self.recipe.sft.fit.device)
         self.model.to("cpu")
         return measure(self.model, self.tokenizer, aside, self.recipe.reliability)
 

@@ -10,6 +10,7 @@ from ros_harness import image, picture
 
 from vljepa_ros import msg
 from vljepa_ros.images import Fault, FrameError
+from vljepa_ros.message_fields import info_fields
 from vljepa_ros.model import presets
 from vljepa_ros.ros import conversions
 from vljepa_ros.ros.health import Health, Level
@@ -91,11 +92,13 @@ def test_an_event_and_the_info_become_messages() -> None:
     assert got.latency.nanosec == 5
     info = over_the_wire(
         conversions.info_message(
-            presets.tiny(),
-            space_id="s",
-            sha256="f" * 64,
-            action_types=["text"],
-            has_decoder=True,
+            info_fields(
+                presets.tiny(),
+                space_id="s",
+                sha256="f" * 64,
+                action_types=["text"],
+                has_decoder=True,
+            ),
             now_ns=0,
         )
     )

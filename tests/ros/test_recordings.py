@@ -29,6 +29,7 @@ from sensor_msgs.msg import Image
 
 from vljepa_ros import msg
 from vljepa_ros.config import PerceptionConfig, SelectiveConfig
+from vljepa_ros.message_fields import info_fields
 from vljepa_ros.model.engine import Engine
 from vljepa_ros.recordings.messages import COMPRESSED, EVENT, INFO, STATE
 from vljepa_ros.recordings.replay import replay
@@ -85,14 +86,14 @@ def test_states_and_events_are_written_as_ros_writes_them(engine: Engine) -> Non
 
 
 def test_the_info_is_written_as_ros_writes_it(engine: Engine) -> None:
-    message = conversions.info_message(
+    fields = info_fields(
         engine.config,
         space_id=engine.space_id,
         sha256=engine.sha256,
         action_types=engine.config.action_types if engine.can_imagine else (),
         has_decoder=engine.has_decoder,
-        now_ns=stamp_of(0),
     )
+    message = conversions.info_message(fields, stamp_of(0))
     same_message(messages().info(engine, now_ns=stamp_of(0)), message, INFO)
 
 

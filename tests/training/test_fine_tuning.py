@@ -81,6 +81,16 @@ def test_a_sharded_chain_on_two_processes_ends_in_a_checkpoint(
     assert changed == {"predictor", "y_encoder", "y_decoder"}
 
 
+@pytest.mark.slow
+def test_the_tabletop_chain_on_two_processes_ends_in_a_checkpoint(tmp_path: Path) -> None:
+    """The first rank measures the reliability while the other one has already gone."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", "-m", "training.train", "tabletop-tiny"]
+    command += ["--out", str(tmp_path / "out"), "--set", f"data.cache={tmp_path / 'cache'}"]
+    subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert checkpoint.load_reliability(tmp_path / "out" / "checkpoint") is not None
+
+
 def test_every_recipe_is_printed_as_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     for name, recipe in RECIPES.items():
         train.main([name, "--print"])

@@ -32,8 +32,9 @@ def main(out: str = "", only: list[str] | None = None) -> None:
             if only is None or name in only:
                 scores |= measure(Path(folder) / name)
                 print(json.dumps(scores, indent=2), flush=True)
-    if out:
-        Path(out).write_text(json.dumps(scores, indent=2) + "\n")
+                if out:
+                    # After each, so that a run that is cut off keeps what it measured.
+                    Path(out).write_text(json.dumps(scores, indent=2) + "\n")
 
 
 if __name__ == "__main__":

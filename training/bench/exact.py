@@ -59,7 +59,7 @@ def gradients(ranks: Ranks, parts: int = 1, sharded: bool = False) -> dict[str, 
     """Loss and gradients of one batch, of which this rank sees its parts."""
     torch.manual_seed(0)
     config = presets.tiny()
-    model = VLJepa(config).float()
+    model = VLJepa(config)
     cut = parts * ranks.world
     pixels = (config.clip_frames, config.x_encoder.crop_px)
     data = RandomRows(ROWS, cut, config.predictor.vocab_size, pixels)

@@ -19,7 +19,7 @@ from training.state import Progress, States
 from vljepa_ros.model import presets
 from vljepa_ros.model.vljepa import VLJepa
 
-ROWS, STEPS, ROUNDS, SAVE_EVERY = 32, 4, 3, 10
+ROWS, STEPS, ROUNDS, SAVE_EVERY = 32, 4, 3, 4
 
 
 class _Run:

@@ -51,6 +51,45 @@ class ShardsConfig:
     """File that names every skipped sample, a JSON object a line; empty = none."""
 
 
+class Clips:
+    """Media of samples as clips that a model takes, whichever loader reads them."""
+
+    def __init__(self, config: ShardsConfig, model: ModelConfig) -> None:
+        """
+        Raises:
+            DataError: the frames are no whole number of tubelets.
+        """
+        self._frames = config.frames or model.clip_frames
+        if self._frames < 1 or self._frames % model.x_encoder.tubelet_frames:
+            raise DataError(
+                f"{self._frames} frames are no whole number of tubelets; use a multiple of "
+                f"{model.x_encoder.tubelet_frames}"
+            )
+        self._crop_px = model.x_encoder.crop_px
+        self._resize_px = model.x_encoder.resize_px
+        self._augment = Augmentation(self._crop_px, config.mirror) if config.augment else None
+
+    def read(self, media: bytes, extension: str, sample: MediaSample) -> Tensor:
+        """(T, 3, crop, crop) uint8.
+
+        Raises:
+            SampleError: it cannot be decoded.
+        """
+        return clip(
+            media,
+            extension,
+            self._frames,
+            self._crop_px,
+            sample.start_s,
+            sample.end_s,
+            self._resize_px,
+        )
+
+    def augmented(self, pixels_TCHW: Tensor, seed: int) -> Tensor:
+        """The clip as the config wants it augmented, if at all; the same for the same seed."""
+        return pixels_TCHW if self._augment is None else self._augment(pixels_TCHW, seed)
+
+
 class Row(NamedTuple):
     """A sample of a batch with its clip."""
 
@@ -94,15 +133,7 @@ class ShardBatches(Dataset[dict[str, Tensor]]):
         self._mixture = Mixture(found, seed)
         self._seed = seed
         self._tokenizer = tokenizer
-        self._crop_px = model.x_encoder.crop_px
-        self._resize_px = model.x_encoder.resize_px
-        self._frames = config.frames or model.clip_frames
-        if self._frames < 1 or self._frames % model.x_encoder.tubelet_frames:
-            raise DataError(
-                f"{self._frames} frames are no whole number of tubelets; use a multiple of "
-                f"{model.x_encoder.tubelet_frames}"
-            )
-        self._augment = Augmentation(self._crop_px, config.mirror) if config.augment else None
+        self._clips = Clips(config, model)
         self._batch_size, self._parts = batch_size, parts
 
     @property
@@ -135,26 +166,10 @@ class ShardBatches(Dataset[dict[str, Tensor]]):
             place = self._mixture.strata[draw.stratum].place(self._mixture.index(draw, ahead))
             try:
                 sample, media = read_sample(place.tar, place.json_span, place.media_span)
-                pixels_TCHW = self._clip(media, place.extension, sample)
+                pixels_TCHW = self._clips.read(media, place.extension, sample)
             except SampleError as error:
                 self.tally.skip(str(place), str(error))
                 continue
-            return Row(sample, self._augmented(pixels_TCHW, number))
+            words = np.random.SeedSequence([self._seed, AUGMENTATIONS, number]).generate_state(1)
+            return Row(sample, self._clips.augmented(pixels_TCHW, int(words[0])))
         raise self.tally.too_many()
-
-    def _clip(self, media: bytes, extension: str, sample: MediaSample) -> Tensor:
-        return clip(
-            media,
-            extension,
-            self._frames,
-            self._crop_px,
-            sample.start_s,
-            sample.end_s,
-            self._resize_px,
-        )
-
-    def _augmented(self, pixels_TCHW: Tensor, number: int) -> Tensor:
-        if self._augment is None:
-            return pixels_TCHW
-        words = np.random.SeedSequence([self._seed, AUGMENTATIONS, number]).generate_state(1)
-        return self._augment(pixels_TCHW, int(words[0]))

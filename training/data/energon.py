@@ -8,8 +8,6 @@ or workers gives other batches.
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,9 +25,8 @@ except ImportError as error:
         "this loader needs megatron-energon: pip install -r requirements/optional/cluster.txt"
     ) from error
 
-from training.data.augment import Augmentation
-from training.data.batches import ShardsConfig
-from training.data.decode import clip
+from training.data.batches import Clips, ShardsConfig
+from training.data.command import on_folder
 from training.data.errors import DataError, SampleError
 from training.data.samples import EXTENSIONS, MediaSample, from_json
 from training.data.shards import shard_paths
@@ -93,9 +90,7 @@ class Encoder(energon.TaskEncoder):  # type: ignore[misc]
     def __init__(
         self, config: ShardsConfig, tokenizer: Tokenizer, model: ModelConfig, tally: Tally
     ) -> None:
-        self._frames = config.frames or model.clip_frames
-        self._crop_px = model.x_encoder.crop_px
-        self._augment = Augmentation(self._crop_px, config.mirror) if config.augment else None
+        self._clips = Clips(config, model)
         self._tokenizer = tokenizer
         self._tally = tally
 
@@ -117,17 +112,8 @@ class Encoder(energon.TaskEncoder):  # type: ignore[misc]
             raise SampleError("needs a .json and one video or image")
         asked = from_json(members["json"])
         [extension] = extensions
-        pixels_TCHW = clip(
-            members[extension],
-            extension,
-            self._frames,
-            self._crop_px,
-            asked.start_s,
-            asked.end_s,
-        )
-        if self._augment is not None:
-            pixels_TCHW = self._augment(pixels_TCHW, int(torch.randint(2**31, ())))
-        return asked, pixels_TCHW
+        pixels_TCHW = self._clips.read(members[extension], extension, asked)
+        return asked, self._clips.augmented(pixels_TCHW, int(torch.randint(2**31, ())))
 
     @energon.stateless  # type: ignore[untyped-decorator]
     def batch(self, encoded: list[Any]) -> dict[str, Tensor]:
@@ -221,16 +207,7 @@ def blend(config: ShardsConfig, folder: Path) -> Path:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    folder = parser.parse_args(arguments).folder
-    try:
-        shards = prepare(folder)
-    except DataError as error:
-        print(f"{folder}: {error}", file=sys.stderr)
-        return 1
-    print(f"{folder}: {shards} shards")
-    return 0
+    return on_folder(__doc__, prepare, "shards", arguments)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 
-from training.data.errors import DataError
+from training.data.command import on_folder
 from training.data.shards import make_index, shard_paths, write_index
 
 
@@ -25,16 +23,7 @@ def index_folder(folder: Path) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    folder = parser.parse_args(arguments).folder
-    try:
-        samples = index_folder(folder)
-    except DataError as error:
-        print(f"{folder}: {error}", file=sys.stderr)
-        return 1
-    print(f"{folder}: {samples} samples")
-    return 0
+    return on_folder(__doc__, index_folder, "samples", arguments)
 
 
 if __name__ == "__main__":

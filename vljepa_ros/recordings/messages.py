@@ -14,6 +14,7 @@ import numpy as np
 
 from vljepa_ros.fields import seconds_and_ns, text_field
 from vljepa_ros.images import Fault, FrameError
+from vljepa_ros.message_fields import event_fields, info_fields, label_fields, state_fields
 from vljepa_ros.paths import PathsError, share
 from vljepa_ros.recordings.errors import RecordingError
 from vljepa_ros.recordings.moments import Channel
@@ -94,56 +95,34 @@ class Messages:
         return self._bytes(
             STATE,
             header=self._header(state.stamp_ns, state.frame_id),
-            camera=text_field(state.camera),
             clip_start=self._time(state.clip_start_ns),
-            query=text_field(state.query),
             embedding=self._embedding(state.embedding_E, space_id),
             labels=self._labels(state.labels),
-            state_id=int(state.state_id),
             state_since=self._time(state.state_since_ns),
-            changed=bool(state.changed),
-            change_score=float(state.change_score),
-            change_threshold=float(state.change_threshold),
-            dropped_frames=int(dropped_frames),
             latency=self._duration(now_ns - state.stamp_ns),
+            **state_fields(state, dropped_frames),
         )
 
     def event(self, event: SemanticEvent, *, space_id: str, now_ns: int) -> memoryview:
         return self._bytes(
             EVENT,
             header=self._header(event.stamp_ns, event.frame_id),
-            camera=text_field(event.camera),
-            state_id=int(event.state_id),
-            previous_state_id=int(event.previous_state_id),
-            reason=int(event.reason),
-            query=text_field(event.query),
-            caption=text_field(event.caption),
-            caption_score=float(event.caption_score),
             labels=self._labels(event.labels),
             embedding=self._embedding(event.embedding_E, space_id),
-            change_score=float(event.change_score),
             latency=self._duration(now_ns - event.stamp_ns),
+            **event_fields(event),
         )
 
     def info(self, engine: Engine, *, now_ns: int) -> memoryview:
         """What readers of the embeddings must know."""
-        model = engine.config
-        return self._bytes(
-            INFO,
-            header=self._header(now_ns, ""),
+        fields = info_fields(
+            engine.config,
             space_id=engine.space_id,
-            model_name=text_field(model.name),
-            model_sha256=engine.sha256,
-            dim=int(model.embedding_width),
-            normalized=True,
-            metric="cosine",
-            clip_frames=int(model.clip_frames),
-            clip_seconds=float((model.clip_frames - 1) / model.clip_rate_hz),
-            action_types=[
-                text_field(name) for name in (model.action_types if engine.can_imagine else ())
-            ],
-            has_decoder=bool(engine.has_decoder),
+            sha256=engine.sha256,
+            action_types=engine.config.action_types if engine.can_imagine else (),
+            has_decoder=engine.has_decoder,
         )
+        return self._bytes(INFO, header=self._header(now_ns, ""), **fields)
 
     def picture(
         self, image_HWC: ImageHWC, *, stamp_ns: int, frame_id: str, quality: int
@@ -198,14 +177,7 @@ class Messages:
 
     def _labels(self, labels: Sequence[LabelScore]) -> list[Any]:
         make = self._types["vljepa_ros/msg/LabelScore"]
-        return [
-            make(
-                label=text_field(score.label),
-                similarity=float(score.similarity),
-                probability=float(score.probability),
-            )
-            for score in labels
-        ]
+        return [make(**label_fields(score)) for score in labels]
 
 
 def _our_types() -> Any:

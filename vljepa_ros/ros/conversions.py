@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -18,9 +18,9 @@ from sensor_msgs.msg import CompressedImage, Image, TimeReference
 from std_msgs.msg import Header
 
 from vljepa_ros import msg
-from vljepa_ros.config import ModelConfig
 from vljepa_ros.fields import NS_PER_S, seconds_and_ns, text_field
 from vljepa_ros.images import Data, checked_stamp_ns, frame_of
+from vljepa_ros.message_fields import event_fields, label_fields, state_fields
 from vljepa_ros.ros.health import Health, Level
 from vljepa_ros.types import EmbeddingE, Frame, ImageHWC, LabelScore, SemanticEvent, SemanticState
 
@@ -95,14 +95,7 @@ def embedding_message(embedding_E: EmbeddingE, space_id: str) -> msg.Embedding:
 
 
 def label_messages(labels: Sequence[LabelScore]) -> list[msg.LabelScore]:
-    return [
-        msg.LabelScore(
-            label=text_field(score.label),
-            similarity=float(score.similarity),
-            probability=float(score.probability),
-        )
-        for score in labels
-    ]
+    return [msg.LabelScore(**label_fields(score)) for score in labels]
 
 
 def state_message(
@@ -111,61 +104,28 @@ def state_message(
     """`now_ns`: ROS time of publishing; latency is its distance from the stamp."""
     return msg.SemanticState(
         header=header_message(state.stamp_ns, state.frame_id),
-        camera=text_field(state.camera),
         clip_start=time_message(state.clip_start_ns),
-        query=text_field(state.query),
         embedding=embedding_message(state.embedding_E, space_id),
         labels=label_messages(state.labels),
-        state_id=int(state.state_id),
         state_since=time_message(state.state_since_ns),
-        changed=bool(state.changed),
-        change_score=float(state.change_score),
-        change_threshold=float(state.change_threshold),
-        dropped_frames=int(dropped_frames),
         latency=duration_message(now_ns - state.stamp_ns),
+        **state_fields(state, dropped_frames),
     )
 
 
 def event_message(event: SemanticEvent, *, space_id: str, now_ns: int) -> msg.SemanticEvent:
     return msg.SemanticEvent(
         header=header_message(event.stamp_ns, event.frame_id),
-        camera=text_field(event.camera),
-        state_id=int(event.state_id),
-        previous_state_id=int(event.previous_state_id),
-        reason=int(event.reason),
-        query=text_field(event.query),
-        caption=text_field(event.caption),
-        caption_score=float(event.caption_score),
         labels=label_messages(event.labels),
         embedding=embedding_message(event.embedding_E, space_id),
-        change_score=float(event.change_score),
         latency=duration_message(now_ns - event.stamp_ns),
+        **event_fields(event),
     )
 
 
-def info_message(
-    model: ModelConfig,
-    *,
-    space_id: str,
-    sha256: str,
-    action_types: Sequence[str],
-    has_decoder: bool,
-    now_ns: int,
-) -> msg.EmbeddingInfo:
-    """`action_types`: those that the model takes; empty where it cannot imagine."""
-    return msg.EmbeddingInfo(
-        header=header_message(now_ns),
-        space_id=space_id,
-        model_name=text_field(model.name),
-        model_sha256=sha256,
-        dim=int(model.embedding_width),
-        normalized=True,
-        metric="cosine",
-        clip_frames=int(model.clip_frames),
-        clip_seconds=float((model.clip_frames - 1) / model.clip_rate_hz),
-        action_types=[text_field(name) for name in action_types],
-        has_decoder=bool(has_decoder),
-    )
+def info_message(fields: Mapping[str, Any], now_ns: int) -> msg.EmbeddingInfo:
+    """`fields`: those of `message_fields.info_fields`."""
+    return msg.EmbeddingInfo(header=header_message(now_ns), **fields)
 
 
 def prediction_message(

@@ -18,6 +18,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from vljepa_ros import msg
 from vljepa_ros.config import ConfigError, PerceptionConfig
 from vljepa_ros.images import Fault, FrameError
+from vljepa_ros.message_fields import info_fields
 from vljepa_ros.model.checkpoint import CheckpointError
 from vljepa_ros.model.engine import Engine, EngineError
 from vljepa_ros.model.preprocessing import ImageError
@@ -204,14 +205,14 @@ class Perception:
 
     def info(self) -> msg.EmbeddingInfo:
         """What readers of the embeddings must know."""
-        return conversions.info_message(
+        fields = info_fields(
             self.engine.config,
             space_id=self.engine.space_id,
             sha256=self.engine.sha256,
             action_types=self.action_types,
             has_decoder=self.engine.has_decoder,
-            now_ns=self._clock.now().nanoseconds,
         )
+        return conversions.info_message(fields, self._clock.now().nanoseconds)
 
     # --- requests: run on the worker's thread --------------------------------------------------
 

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from training.data.samples import MediaSample
+from training.data.shards import read_index, read_sample, shard_paths
 from training.data.writer import Draft, write_shards
 
 LEVELS = tuple(range(4, 252, 8))
@@ -103,3 +104,17 @@ def described(**fields: object) -> bytes:
     """A sample's .json with some fields replaced; None leaves one out."""
     given: dict[str, object] = {"query": "What?", "target": "a cup", "task": "t", "source": "s"}
     return json.dumps({k: v for k, v in (given | fields).items() if v is not None}).encode()
+
+
+def read_back(folder: Path) -> list[tuple[MediaSample, bytes]]:
+    """Every sample of a folder's one shard, with its media."""
+    [tar] = shard_paths(folder)
+    index = read_index(tar)
+    return [
+        read_sample(
+            tar,
+            (index.json_offsets[i], index.json_sizes[i]),
+            (index.media_offsets[i], index.media_sizes[i]),
+        )
+        for i in range(len(index))
+    ]

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shard_media import LEVELS, picture, shown, video, without_frames
+from shard_media import LEVELS, picture, read_back, shown, video, without_frames
 
 from training.data import validate, write
 from training.data.batches import ShardBatches, ShardsConfig
-from training.data.shards import read_index, read_sample, shard_paths
 from vljepa_ros.config import ModelConfig, XEncoderConfig
 from vljepa_ros.model.text import train_tokenizer
 
@@ -39,11 +38,7 @@ def written(folder: Path, lines: list[Any], *options: str) -> int:
 
 def samples(folder: Path) -> list[dict[str, Any]]:
     """What the shards hold, without what is not given."""
-    [tar] = shard_paths(folder.parent / "shards")
-    index = read_index(tar)
-    spans = zip(index.json_offsets, index.json_sizes, strict=True)
-    media = zip(index.media_offsets, index.media_sizes, strict=True)
-    found = [read_sample(tar, json_, span)[0] for json_, span in zip(spans, media, strict=True)]
+    found = [sample for sample, _ in read_back(folder.parent / "shards")]
     return [{k: v for k, v in vars(s).items() if v not in (None, ())} for s in found]
 
 

@@ -10,11 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from shard_media import shown, video
+from shard_media import read_back, shown, video
 
 from training.data import validate, write
 from training.data.decode import spread_frames
-from training.data.shards import read_index, read_sample, shard_paths
 from training.data.sources.lerobot import TASK_QUERY
 from vljepa_ros.config import ModelConfig
 
@@ -112,15 +111,8 @@ def written(folder: Path, *options: str) -> int:
 
 def samples(folder: Path, frames: int = 2) -> list[tuple[str, str, str, list[int]]]:
     """Task, query, target and which frames of the video file are shown."""
-    [tar] = shard_paths(folder.parent / "shards")
-    index = read_index(tar)
     found = []
-    for i in range(len(index)):
-        sample, media = read_sample(
-            tar,
-            (index.json_offsets[i], index.json_sizes[i]),
-            (index.media_offsets[i], index.media_sizes[i]),
-        )
+    for sample, media in read_back(folder.parent / "shards"):
         levels = [float(f.mean()) for f in spread_frames(media, frames, None, None)]
         found.append((sample.task, sample.query, sample.target, [shown(v) for v in levels]))
     return found

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
-from shard_media import LEVELS, picture, shown
+from shard_media import LEVELS, picture, read_back, shown
 
 from training.data import validate, write
 from training.data.decode import spread_frames
 from training.data.errors import MediaError
-from training.data.shards import read_index, read_sample, shard_paths
 from training.data.sources.rosbag import rgb
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
@@ -78,15 +77,8 @@ def written(path: Path, *options: str) -> int:
 
 def samples(path: Path) -> list[tuple[str, list[int]]]:
     """Target, and which images are shown at first and last."""
-    [tar] = shard_paths(path.parent / "shards")
-    index = read_index(tar)
     found = []
-    for i in range(len(index)):
-        sample, media = read_sample(
-            tar,
-            (index.json_offsets[i], index.json_sizes[i]),
-            (index.media_offsets[i], index.media_sizes[i]),
-        )
+    for sample, media in read_back(path.parent / "shards"):
         frames = spread_frames(media, 20, None, None)
         levels = [shown(float(frame.mean())) for frame in (frames[0], frames[-1])]
         found.append((sample.target, levels))
