@@ -4,39 +4,43 @@ from __future__ import annotations
 
 import multiprocessing
 import random
-import time
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import torch
 
 from training.bench.interrupted import CONFIG, train
-from training.state import MANIFEST, STATES_FOLDER
+from training.state import STATES_FOLDER
 
 KILLS = 24
 STEP_S = 0.03
 
 
-def _saved(out: Path) -> int:
-    return len(list((out / STATES_FOLDER).glob(f"*/{MANIFEST}")))
-
-
 def measure(folder: Path) -> dict[str, float]:
-    """How many SIGKILLs were survived, and how many weights differ at the end."""
+    """How many SIGKILLs runs were hit by until they ended, and how many weights differ then."""
     unbroken = train(folder / "unbroken")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["training.bench.interrupted"])
     rng = random.Random(0)
-    out, killed = folder / "killed", 0
-    while killed < KILLS:
+    kills = runs = different = 0
+    while kills < KILLS:
+        out = folder / f"killed-{runs}"
+        kills += _kill_until_ended(out, context, rng)
+        resumed = train(out)
+        different += sum(int((a != b).sum()) for a, b in zip(unbroken, resumed, strict=True))
+        runs += 1
+    weights = runs * sum(torch.numel(a) for a in unbroken)
+    return {"kills": kills, "weights_that_differ": different, "weights": weights}
+
+
+def _kill_until_ended(out: Path, context: ForkServerContext, rng: random.Random) -> int:
+    """Kills of one run, which goes on after each."""
+    kills = 0
+    while not (out / STATES_FOLDER / f"step-{CONFIG.steps:08d}").exists():
         child = context.Process(target=train, args=(out, STEP_S))
         child.start()
-        time.sleep(rng.uniform(0.3, 1.2))
-        killed += child.is_alive()
+        child.join(rng.uniform(0.3, 1.2))
+        kills += child.is_alive()
         child.kill()
         child.join()
-        if (out / STATES_FOLDER / f"step-{CONFIG.steps:08d}").exists():
-            break
-    resumed = train(out)
-    different = sum(int((a != b).sum()) for a, b in zip(unbroken, resumed, strict=True))
-    total = sum(torch.numel(a) for a in unbroken)
-    return {"kills": killed, "weights_that_differ": different, "weights": total}
+    return kills
