@@ -109,24 +109,38 @@ class EmbedStage:
         return tokens_BTND
 
     def predict(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Embeddings (B + R, E), and the tokens (R, N, D) after the R rollouts, if any.
+        """Embeddings (B + R, E), and the imagined tokens (R + S, N, D) of the R rollouts, if any.
 
         After those of the B clips come the answers to what is asked of the scenes that the first R
-        rows imagined, so a rollout's second step teaches its first.
+        rows imagined, so a rollout's second step teaches its first. The first S of these questions
+        are actions; the scenes after them are imagined as well.
         """
         clean_BTND = self.tokens(batch)
         tokens_BTND = F.dropout(clean_BTND, self._settings.token_dropout, self._module.training)
         ids_BL, mask_BL = batch["query_ids_BL"], batch["query_mask_BL"]
         predictor = self._model.predictor
-        if "after_RND" not in batch:
+        if "after_pixels" not in batch:
             return predictor(tokens_BTND, ids_BL, mask_BL), None
-        rows, rollouts = len(tokens_BTND), len(batch["after_RND"])
+        rows = len(tokens_BTND)
+        rollouts = len(ids_BL) - rows
+        longer = len(batch["after_pixels"]) - rollouts
         first = predictor.imagine(tokens_BTND, ids_BL[:rows], mask_BL[:rows])
         # The change is learnt from dropped tokens, but it is a change of the clean ones.
         dropped_BND = clean_BTND[:, -1] - tokens_BTND[:, -1]
         next_RND = (first.next_BND + dropped_BND)[:rollouts]
-        then_BE = predictor(predictor.still(next_RND), ids_BL[rows:], mask_BL[rows:])
-        return torch.cat([first.embedding_BE, then_BE]), next_RND
+        then = predictor.imagine(predictor.still(next_RND), ids_BL[rows:], mask_BL[rows:])
+        return (
+            torch.cat([first.embedding_BE, then.embedding_BE]),
+            torch.cat([next_RND, then.next_BND[:longer]]),
+        )
+
+    @torch.no_grad()
+    def _around(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Tokens (R + S, N, D) of the scenes after the actions of rollouts, and before them."""
+        after_RND: Tensor = self._model.x_encoder(normalise(batch["after_pixels"]))[:, -1].float()
+        rollouts = len(batch["query_ids_BL"]) - len(batch["tokens_BTND"])
+        before_RND = torch.cat([batch["tokens_BTND"][:rollouts, -1].float(), after_RND])
+        return after_RND, before_RND[: len(after_RND)]
 
     def embed(self, batch: dict[str, Tensor]) -> tuple[Pairs, Tensor, dict[str, float]]:
         text_UE = encode_texts(self._model, batch, train=self._settings.y_lr_share > 0)
@@ -136,7 +150,7 @@ class EmbedStage:
         if self._heads is not None:
             loss, metrics = self._heads.loss(hidden.middle_BNW, hidden.late_BNW, batch)
         if next_RND is not None:
-            token_loss, token_metrics = next_token_loss(next_RND, batch)
+            token_loss, token_metrics = next_token_loss(next_RND, *self._around(batch))
             loss, metrics = loss + NEXT_TOKEN_WEIGHT * token_loss, metrics | token_metrics
         return pairs_of(batch, predicted_BE, text_UE, self._temperature), loss, metrics
 
@@ -283,10 +297,10 @@ def _spread(gram_BB: Tensor) -> dict[str, float]:
     }
 
 
-def next_token_loss(next_RND: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+def next_token_loss(
+    next_RND: Tensor, after_RND: Tensor, before_RND: Tensor
+) -> tuple[Tensor, dict[str, float]]:
     """Squared error of the imagined tokens, and its share of the error of imagining no change."""
-    after_RND = batch["after_RND"].float()
-    before_RND = batch["tokens_BTND"][: len(after_RND), -1].float()
     loss = F.mse_loss(next_RND.float(), after_RND)
     unchanged = F.mse_loss(before_RND, after_RND)
     return loss, {"next_tokens": float(loss.detach() / unchanged)}

@@ -30,9 +30,9 @@ SFT_MIX = TaskMix(
     scene_caption=0.27,
     label=0.04,
     question=0.2,
-    transition=0.22,
+    transition=0.08,
     inverse=0.08,
-    rollout=0.2,
+    rollout=0.28,
 )
 
 

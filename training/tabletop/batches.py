@@ -1,14 +1,14 @@
 """Batches of ⟨window of a stream, query, target⟩ for the predictor, and of texts for the Y-encoder.
 
-Shapes: B rows, R of them rollouts, T tubelets of a clip, N tokens, D token width, K wrong
-candidates of a row, U distinct texts, L text tokens, M things named, C dense labels, G cells of a
-side.
+Shapes: B rows, R of them rollouts, S of those with a second action, T tubelets of a clip, N tokens,
+D token width, F frames of a tubelet, K wrong candidates of a row, U distinct texts, L text tokens,
+M things named, G cells of a side.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from training.tabletop import language
-from training.tabletop.cached_windows import Step, Tokens, Windows
+from training.tabletop.cached_windows import Scene, Step, Tokens, Windows
 from training.tabletop.grounding import LABELS, MOST_NAMED, LabelsLGG, named_masks, order
 from training.tabletop.tasks import (
     Sample,
@@ -39,8 +39,9 @@ UNKNOWN = 255
 class Row:
     """A clip and what is asked of it.
 
-    The rows of a batch that come with a `step` are rollouts: the scene after the action is known,
-    and `then` is asked of the scene that the model imagines.
+    A row with `then` is a rollout: its action was not done, but the world shows `after`, the scene
+    that it leads to, and `then` is asked of the scene that the model imagines. Where that is a
+    second action, the world shows what comes after it as well.
     """
 
     tokens_TND: Tokens
@@ -49,8 +50,9 @@ class Row:
     """Seed of the stream that the clip is from."""
     labels_LGG: LabelsLGG | None = None
     """What lies where; None where the clip is of two states."""
-    step: Step | None = None
+    after: Scene | None = None
     then: Sample | None = None
+    after_then: Scene | None = None
 
 
 class WindowBatches(Dataset[dict[str, Tensor]]):
@@ -76,12 +78,17 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
         self._parts = parts
 
     def rows(self, step: int) -> list[Row]:
-        """The rows of a batch, rollouts first."""
+        """The rows of a batch, rollouts first, of those the ones with a second action first."""
         rng = np.random.default_rng([self._seed, step])
-        rollouts = round(self._batch_size * self._mix.rollout / self._parts) * self._parts
+        rollouts, longer = (
+            round(self._batch_size * share / self._parts) * self._parts
+            for share in (self._mix.rollout, self._mix.rollout / 2)
+        )
         rows: list[Row] = []
         while len(rows) < self._batch_size:
-            task = "rollout" if len(rows) < rollouts else self._mix.draw(rng)
+            task = self._mix.draw(rng)
+            if len(rows) < rollouts:
+                task = "longer" if len(rows) < longer else "rollout"
             # Again with the same task: some have a truth less often than others.
             while (row := self._row(task, rng)) is None:
                 continue
@@ -89,46 +96,56 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
         return rows
 
     def _row(self, task: str, rng: np.random.Generator) -> Row | None:
-        if task == "transition":
-            before = self._windows.draw_before(rng)
-            asked = transition_sample(before.state, rng)
-            if asked is None:
-                return None
-            return Row(before.tokens_TND, asked, before.stream, before.labels_LGG)
-        if task in ("inverse", "rollout"):
-            step = self._windows.draw_step(rng)
-            return self._rollout(step, rng) if task == "rollout" else self._inverse(step, rng)
+        if task in ("transition", "rollout", "longer"):
+            row = self._transition(rng)
+            return row if row is None or task == "transition" else self._on(row, task, rng)
+        if task == "inverse":
+            return self._inverse(self._windows.draw_step(rng), rng)
         window = self._windows.draw(task, rng)
         asked = sample(task, window.truth, self._config, rng)
         if asked is None:
             return None
         return Row(window.tokens_TND, asked, window.stream, window.labels_LGG)
 
-    def _rollout(self, step: Step, rng: np.random.Generator) -> Row | None:
-        asked = transition_sample(step.before.state, rng, step.action)
-        then = sample_after(step.after, self._config, rng)
-        if asked is None or then is None:
+    def _transition(self, rng: np.random.Generator) -> Row | None:
+        before = self._windows.draw_before(rng)
+        asked = transition_sample(before.state, rng)
+        if asked is None:
             return None
-        before = step.before
-        return Row(before.tokens_TND, asked, before.stream, before.labels_LGG, step, then)
+        return Row(before.tokens_TND, asked, before.stream, before.labels_LGG)
+
+    def _on(self, row: Row, task: str, rng: np.random.Generator) -> Row | None:
+        """A transition with what is asked of the scene after it."""
+        assert row.asked.after is not None
+        after = self._windows.scene(row.asked.after, row.stream, rng)
+        if task == "rollout":
+            then = sample_after(after.truth, self._config, rng)
+            return None if then is None else replace(row, after=after, then=then)
+        then = transition_sample(after.truth.state, rng)
+        if then is None:
+            return None
+        assert then.after is not None
+        last = self._windows.scene(then.after, row.stream, rng)
+        return replace(row, after=after, then=then, after_then=last)
 
     def _inverse(self, step: Step, rng: np.random.Generator) -> Row | None:
         asked = inverse_sample(step.before.state, step.action, self._config, rng)
         return None if asked is None else Row(_joined(step), asked, step.before.stream)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """Tokens (B, T, N, D) and, for the R rollouts that come first, those after, (R, N, D).
+        """Tokens (B, T, N, D) and, for the R rollouts that come first, pixels (R + S, F, C, H, W).
 
-        Texts have B + R rows: what is asked of the imagined scenes comes after what is asked of
-        the clips.
+        Those are of the scenes after the first actions, then after the S second ones. Texts have
+        B + R rows: what is asked of the imagined scenes comes after what is asked of the clips.
         """
         step, part = divmod(index, self._parts)
         rows = self.rows(step)[part :: self._parts]
-        steps = [row.step for row in rows if row.step is not None]
+        scenes = [row.after for row in rows if row.after is not None]
+        scenes += [row.after_then for row in rows if row.after_then is not None]
         asked = [row.asked for row in rows] + [row.then for row in rows if row.then is not None]
         batch = {"tokens_BTND": torch.from_numpy(np.stack([row.tokens_TND for row in rows]))}
-        if steps:
-            batch["after_RND"] = torch.from_numpy(np.stack([s.after_ND for s in steps]))
+        if scenes:
+            batch["after_pixels"] = torch.from_numpy(np.stack([s.pixels_FCHW for s in scenes]))
         batch |= text_tensors(self._tokenizer, "query", [s.query for s in asked])
         batch |= target_tensors(self._tokenizer, asked)
         batch |= text_tensors(self._tokenizer, "canonical", [s.canonical for s in asked], eos=True)
@@ -144,9 +161,9 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
         """
         scenes = [(row.asked, row.labels_LGG, row.stream) for row in rows]
         scenes += [
-            (row.then, row.step.after_labels_LGG, row.stream)
+            (row.then, row.after.labels_LGG, row.stream)
             for row in rows
-            if row.step is not None and row.then is not None
+            if row.then is not None and row.after is not None
         ]
         side = self._windows.grid
         named, answered = (

@@ -1,6 +1,7 @@
 """Windows of cached streams: clips and what is true at their newest frame, for each task.
 
-Shapes: T tubelets of a clip, N tokens, D token width, L dense labels of G x G cells.
+Shapes: T tubelets of a clip, N tokens, D token width, F frames of a tubelet, L dense labels of
+G x G cells.
 """
 
 from __future__ import annotations
@@ -11,14 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from training.tabletop.cache import CROP_PX, RATE_HZ, CachedEpisode, FrameCache
+from training.tabletop.cache import CROP_PX, DIRECT_SIZE_HW, RATE_HZ, CachedEpisode, FrameCache
 from training.tabletop.grounding import LABELS, LabelsLGG, labels_of
+from training.tabletop.render import sensor_noise
 from training.tabletop.tasks import IDLE_SHARE
-from training.tabletop.windows import WindowTruth, truth
+from training.tabletop.windows import WindowTruth, still_truth, truth
 from training.tabletop.world import Action, Episode, SceneState, Segment
+from vljepa_ros.model.preprocessing import resize_crop_uint8
 
 UNDECIDED_SHARE = 0.3
 """Windows whose outcome cannot be seen yet are kept this often: the stream shows them too."""
+NOISE = (0.5, 2.5)
+"""Grey levels of a camera's noise."""
 Tokens = npt.NDArray[np.generic]
 
 
@@ -56,8 +61,15 @@ class Step:
     action: Action
     after_ND: Tokens
     """The last tubelet of a still moment after it."""
-    after: WindowTruth
-    after_labels_LGG: LabelsLGG
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A still scene that no stream shows, as a stream's camera would see it."""
+
+    pixels_FCHW: npt.NDArray[np.uint8]
+    truth: WindowTruth
+    labels_LGG: LabelsLGG
 
 
 class Windows:
@@ -112,9 +124,15 @@ class Windows:
                     self._before(cached, first),
                     acted.action,
                     self._tokens[cached.seed][last - 1],
-                    self._truth(cached, last),
-                    self._labels[cached.seed][last - 1],
                 )
+
+    def scene(self, state: SceneState, stream: int, rng: np.random.Generator) -> Scene:
+        """What a stream's camera would see of a scene: one tubelet, with slight noise."""
+        world = self._worlds[stream]
+        image_HWC = world.renderer.render(state, DIRECT_SIZE_HW, world.camera, world.look)
+        frames = sensor_noise(np.stack([image_HWC] * 2), rng, float(rng.uniform(*NOISE)))
+        pixels_FCHW = resize_crop_uint8(frames, CROP_PX).numpy()
+        return Scene(pixels_FCHW, still_truth(state), self.labels_of(state, stream))
 
     def labels_of(self, state: SceneState, stream: int) -> LabelsLGG:
         """What would lie where in a scene that a stream does not show."""

@@ -45,7 +45,8 @@ class TabletopData:
     def windows(self, model: VLJepa, device: str) -> tuple[Windows, Windows]:
         """Windows for the predictor, and those kept aside from it."""
         frames = self._frames()
-        model.x_encoder.eval()
+        # On every rank: rollouts are encoded while the predictor learns.
+        model.x_encoder.to(self._ranks.device(device)).eval()
         if self._ranks.first:
             encode_cache(model, frames, self._ranks.device(device))
         self._ranks.wait()

@@ -24,9 +24,8 @@ MAX_CANDIDATES = 14
 EDITS = 8
 """Wrong captions that come with a caption, each one attribute away."""
 IDLE_SHARE = 0.12
-AFTER = ("scene_caption", "question", "transition")
-"""What is asked of imagined scenes."""
-
+AFTER = ("scene_caption", "question")
+"""What is asked of imagined scenes, besides a second action."""
 
 QUESTION_WEIGHTS = {"existence": 3.0, "left_of": 3.0, "on_top": 6.0, "count_shape": 2.0}
 """How often a type is asked where others could be: these need several objects to be compared."""
@@ -69,7 +68,7 @@ class TaskMix:
     transition: float = 0.0
     inverse: float = 0.0
     rollout: float = 0.0
-    """Of the whole batch; the others share the rest."""
+    """Of the whole batch; the others share the rest. Half of them go on with a second action."""
 
     def draw(self, rng: np.random.Generator) -> str:
         """A task other than rollout."""
@@ -166,10 +165,7 @@ def sample_after(
     after: WindowTruth, config: ModelConfig, rng: np.random.Generator
 ) -> Sample | None:
     """Something to ask of a still scene that was only imagined."""
-    task = AFTER[int(rng.integers(len(AFTER)))]
-    if task == "transition":
-        return transition_sample(after.state, rng)
-    return sample(task, after, config, rng)
+    return sample(AFTER[int(rng.integers(len(AFTER)))], after, config, rng)
 
 
 def _others(item: Transition) -> tuple[str, ...]:

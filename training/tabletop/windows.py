@@ -11,7 +11,7 @@ from training.tabletop.language import action_label
 from training.tabletop.meaning import Meaning, scene_meaning
 from training.tabletop.names import IDLE
 from training.tabletop.state import SceneState
-from training.tabletop.world import Episode, Segment
+from training.tabletop.world import Episode, Segment, still_segment
 
 CLIP_FRAMES = 8
 RATE_HZ = 4.0
@@ -49,6 +49,19 @@ def truth(episode: Episode, end_s: float) -> WindowTruth:
         scene_meaning=scene_meaning(state) if idle else None,
         segment=segment,
         state=state,
+    )
+
+
+def still_truth(state: SceneState) -> WindowTruth:
+    """What is true of a scene that a stream does not show, once nothing moves in it."""
+    segment = still_segment(state, 0.0, CLIP_FRAMES / RATE_HZ)
+    return WindowTruth(
+        action_meaning=segment.meaning,
+        action_label=action_label(IDLE),
+        decided=True,
+        scene_meaning=scene_meaning(segment.state(0.0)),
+        segment=segment,
+        state=segment.state(0.0),
     )
 
 

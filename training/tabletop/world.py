@@ -139,14 +139,14 @@ def _stream(
     segments: list[Segment] = []
     t, last = 0.0, ""
     for _ in range(max_actions):
-        segments.append(_idle(scene, t, _gap_s(rng, idle_fraction)))
+        segments.append(still_segment(scene, t, _gap_s(rng, idle_fraction)))
         t = segments[-1].end_s
         action, _ = choose(scene, rng, last)
         last = action.name
         segments.append(_acted(happen(scene, action), t, float(rng.uniform(0.9, 1.1))))
         t = segments[-1].end_s
         scene = segments[-1].motion.at(1.0)
-    segments.append(_idle(scene, t, _gap_s(rng, idle_fraction)))
+    segments.append(still_segment(scene, t, _gap_s(rng, idle_fraction)))
     return tuple(segments)
 
 
@@ -155,7 +155,8 @@ def _gap_s(rng: np.random.Generator, idle_fraction: float) -> float:
     return max(SHORTEST_IDLE_S, mean * float(rng.uniform(0.5, 1.5)))
 
 
-def _idle(scene: SceneState, onset_s: float, length_s: float) -> Segment:
+def still_segment(scene: SceneState, onset_s: float, length_s: float) -> Segment:
+    """A stretch in which nothing moves."""
     motion = Motion(replace(scene, moving=False))
     end_s = onset_s + length_s
     return Segment(onset_s, end_s, None, "success", idle_meaning(), False, onset_s, motion)
