@@ -1,7 +1,7 @@
 # Needs Python 3.11 to 3.13, gcc, g++ and make; `make help` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-planner test check format bench bench-cameras train-tabletop train-tiny clean distclean
+.PHONY: help setup demo demo-planner test check format reference bench bench-cameras train-tabletop train-tiny clean distclean
 
 # PYTHON=python3.12 asks for that Python; without it, any that works, and a .venv that exists stays.
 ifeq ($(origin PYTHON),undefined)
@@ -40,6 +40,9 @@ check: setup ## format, lint, types and the fast tests
 
 format: setup ## formats the code in place
 	@$(in_workspace) ruff format . && ruff check --fix .
+
+reference: setup ## docs/reference.md, from the source
+	@$(in_workspace) python scripts/reference.py
 
 bench: setup ## the node against the bare model: throughput, latency, overload, memory
 	@$(in_workspace) python -m vljepa_ros.ros.bench $(ARGS)

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from lifecycle_msgs.srv import GetState as GetLifecycleState
 from rcl_interfaces.srv import DescribeParameters, SetParametersAtomically
+from rclpy.action import get_action_server_names_and_types_by_node
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -29,6 +30,8 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 
 from vljepa_ros import msg, srv
+from vljepa_ros.ros.cameras import Camera
+from vljepa_ros.ros.interface import Interface
 
 PATIENCE_S = 60.0
 """For whatever must happen at last, on a machine that may be busy with something else."""
@@ -315,6 +318,56 @@ class LifecycleClient:
     def close(self) -> None:
         self._node.destroy_node()
         self._context.try_shutdown()
+
+
+RCLPYS_OWN = (
+    "rcl_interfaces/",
+    "rosgraph_msgs/",
+    "lifecycle_msgs/",
+    "type_description_interfaces/",
+)
+
+
+def endpoints_of(asking: Node, name: str, namespace: str) -> set[tuple[str, str, str]]:
+    """What a running node has beside what every node has: (what, full name, type)."""
+    found = {
+        "publishes": asking.get_publisher_names_and_types_by_node(name, namespace),
+        "subscribes": asking.get_subscriber_names_and_types_by_node(name, namespace),
+        "serves": asking.get_service_names_and_types_by_node(name, namespace),
+        "acts": get_action_server_names_and_types_by_node(asking, name, namespace),
+    }
+    return {
+        (what, endpoint, type_)
+        for what, endpoints in found.items()
+        for endpoint, types in endpoints
+        for type_ in types
+        if not type_.startswith(RCLPYS_OWN) and "/_action/" not in endpoint
+    }
+
+
+def endpoints_declared(
+    interface: Interface, namespace: str, cameras: Sequence[Camera] = ()
+) -> set[tuple[str, str, str]]:
+    """The same of what `ros/interface.py` declares."""
+    declared = {
+        "publishes": interface.publishes,
+        "subscribes": interface.subscribes,
+        "serves": interface.services,
+        "acts": interface.actions,
+    }
+    root = namespace.rstrip("/")
+    return {
+        (what, _full(endpoint.of(camera), root, interface.node), endpoint.type_name)
+        for what, endpoints in declared.items()
+        for endpoint in endpoints
+        for camera in cameras or (Camera("camera"),)
+    }
+
+
+def _full(name: str, root: str, node: str) -> str:
+    if name.startswith("~"):
+        return name.replace("~", f"{root}/{node}", 1)
+    return name if name.startswith("/") else f"{root}/{name}"
 
 
 def _type(value: Any) -> Parameter.Type:

@@ -7,14 +7,15 @@ from rclpy.validate_topic_name import validate_topic_name
 
 from vljepa_ros.config import ConfigError, PerceptionConfig
 from vljepa_ros.ros.cameras import cameras_of
+from vljepa_ros.ros.interface import EVENT, IMAGE, STATE
 
 
 def test_without_a_list_there_is_one_camera_on_the_plain_topics() -> None:
     (camera,) = cameras_of(PerceptionConfig(camera="eye of the needle"))
     assert camera.name == "eye of the needle"
-    assert camera.image_topic == "image"
-    assert camera.state_topic == "~/semantic_state"
-    assert camera.event_topic == "~/semantic_event"
+    assert IMAGE.of(camera) == "image"
+    assert STATE.of(camera) == "~/semantic_state"
+    assert EVENT.of(camera) == "~/semantic_event"
 
 
 @pytest.mark.parametrize("names", [("left",), ("left", "right_2", "W")])
@@ -22,10 +23,10 @@ def test_each_camera_of_a_list_has_topics_of_its_own(names: tuple[str, ...]) -> 
     cameras = cameras_of(PerceptionConfig(cameras=names))
     assert tuple(camera.name for camera in cameras) == names
     for camera in cameras:
-        assert camera.image_topic == f"{camera.name}/image"
-        assert camera.state_topic == f"~/{camera.name}/semantic_state"
-        assert camera.event_topic == f"~/{camera.name}/semantic_event"
-        assert validate_topic_name(camera.image_topic) and validate_topic_name(camera.event_topic)
+        assert IMAGE.of(camera) == f"{camera.name}/image"
+        assert STATE.of(camera) == f"~/{camera.name}/semantic_state"
+        assert EVENT.of(camera) == f"~/{camera.name}/semantic_event"
+        assert all(validate_topic_name(topic.of(camera)) for topic in (IMAGE, STATE, EVENT))
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ros_harness import LATCHED, Client, LifecycleClient, NodeProcess, image, picture, wait_until
+from ros_harness import (
+    LATCHED,
+    Client,
+    LifecycleClient,
+    NodeProcess,
+    endpoints_declared,
+    endpoints_of,
+    image,
+    picture,
+    wait_until,
+)
 from sensor_msgs.msg import Image
 from vljepa_ros.msg import Status
 from world_harness import NAMESPACE, WorldClient, candidate, save_dreamer
 
 from vljepa_ros import msg, srv
+from vljepa_ros.ros.cameras import Camera
+from vljepa_ros.ros.interface import PERCEPTION, WORLD_STATE
 
 pytestmark = pytest.mark.ros
 CAMERAS = ("left", "right", "dead")
@@ -96,6 +108,17 @@ def test_each_camera_speaks_on_its_own_topics_with_ids_of_its_own(both: Onlooker
     assert (event.camera, event.header) == ("left", left.header)
     assert all(e.camera == "right" for e in both.events_of["right"])
     assert not both.states, "nobody speaks on the topic of a single camera"
+
+
+def test_the_nodes_have_what_is_declared_and_nothing_else(both: Onlooker) -> None:
+    cameras = [Camera(name, f"{name}/") for name in CAMERAS]
+    perceives = endpoints_declared(PERCEPTION, NAMESPACE, cameras)
+    # ~/get_state is served by a second participant (docs/decisions/0040).
+    beside = ("serves", f"{NAMESPACE}/perception/get_state", "vljepa_ros/srv/GetState")
+    assert endpoints_of(both.node, "perception", NAMESPACE) == perceives - {beside}
+    assert endpoints_of(both.node, "_perception_second", NAMESPACE) == {beside}
+    world = endpoints_declared(WORLD_STATE, NAMESPACE)
+    assert endpoints_of(both.node, "world_state", NAMESPACE) == world
 
 
 def test_a_query_without_a_camera_is_asked_of_all(both: Onlooker) -> None:

@@ -9,11 +9,19 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from ros_harness import LATCHED, Client, NodeProcess, wait_until
+from ros_harness import (
+    LATCHED,
+    Client,
+    NodeProcess,
+    endpoints_declared,
+    endpoints_of,
+    wait_until,
+)
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import UInt64
 
 from vljepa_ros.images import rgb_from_compressed, rgb_from_raw
+from vljepa_ros.ros.interface import VIDEO_CAMERA
 
 pytestmark = pytest.mark.ros
 FRAMES = 24
@@ -102,6 +110,18 @@ def test_a_video_is_published_whole_at_its_rate_and_the_process_ends(
     # Never faster than the video, however busy the machine.
     assert stamps_s[-1] - stamps_s[0] > 0.5 * (FRAMES - 1) / RATE_HZ
     assert f"finished: {FRAMES} images sent" in process.log
+
+
+def test_it_has_the_topics_that_are_declared(
+    tmp_path: Path, video: Path, session_client: Client
+) -> None:
+    process = camera(tmp_path, source=video, transport="both", wait_for_subscribers=99)
+    try:
+        process.wait_for_log("waiting for 99 subscribers")
+        node, declared = session_client.node, endpoints_declared(VIDEO_CAMERA, "/")
+        wait_until(lambda: endpoints_of(node, "video_camera", "/") == declared, "its topics")
+    finally:
+        process.end()
 
 
 def test_looping_at_another_rate_size_and_encoding_until_interrupted(

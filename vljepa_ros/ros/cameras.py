@@ -1,4 +1,4 @@
-"""The cameras that the parameters name, and where each is heard and answered."""
+"""The cameras that the parameters name."""
 
 from __future__ import annotations
 
@@ -14,23 +14,11 @@ _TAKEN = "model"
 
 @dataclass(frozen=True)
 class Camera:
-    """One camera: the name that states carry, and the topics that are its own."""
+    """One camera: the name that states carry, and what its own topics begin with."""
 
     name: str
     prefix: str = ""
     """Before its topics; empty for the only one."""
-
-    @property
-    def image_topic(self) -> str:
-        return f"{self.prefix}image"
-
-    @property
-    def state_topic(self) -> str:
-        return f"~/{self.prefix}semantic_state"
-
-    @property
-    def event_topic(self) -> str:
-        return f"~/{self.prefix}semantic_event"
 
 
 def cameras_of(config: PerceptionConfig) -> tuple[Camera, ...]:

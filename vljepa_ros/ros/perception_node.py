@@ -12,17 +12,25 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 
 from vljepa_ros import msg, srv
 from vljepa_ros.config import ConfigError, PerceptionConfig, WorldStateConfig
-from vljepa_ros.ros import conversions, qos
+from vljepa_ros.ros import conversions
 from vljepa_ros.ros.camera_input import CameraInput
 from vljepa_ros.ros.cameras import cameras_of
 from vljepa_ros.ros.health import CameraMeter, Health, Level, memory_mb
+from vljepa_ros.ros.interface import (
+    DIAGNOSTICS,
+    EVENT,
+    GET_STATE,
+    IMAGE,
+    INFO,
+    SET_QUERY,
+    STATE,
+)
 from vljepa_ros.ros.lifecycle import ReportingLifecycleNode
 from vljepa_ros.ros.parameters import Parameters
 from vljepa_ros.ros.process import Finish, Runnable, run
@@ -61,11 +69,9 @@ class PerceptionNode(ReportingLifecycleNode):
         )
         self._meters: dict[str, CameraMeter] = {}
         self._last_state_ids: dict[str, int] = {}
-        self._info_publisher = self.create_publisher(
-            msg.EmbeddingInfo, "~/embedding_info", qos.LATCHED
-        )
+        self._info_publisher = self.create_publisher(INFO.type, INFO.name, INFO.qos)
         self._diagnostics_publisher = self.create_publisher(
-            DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS
+            DIAGNOSTICS.type, DIAGNOSTICS.name, DIAGNOSTICS.qos
         )
         # A steady clock: diagnostics matter most when simulated time stands still.
         self.create_timer(
@@ -123,8 +129,8 @@ class PerceptionNode(ReportingLifecycleNode):
         )
         for camera in cameras_of(self.config):
             self._publishers_of[camera.name] = (
-                self.create_lifecycle_publisher(msg.SemanticState, camera.state_topic, qos.STATE),
-                self.create_lifecycle_publisher(msg.SemanticEvent, camera.event_topic, qos.EVENT),
+                self.create_lifecycle_publisher(STATE.type, STATE.of(camera), STATE.qos),
+                self.create_lifecycle_publisher(EVENT.type, EVENT.of(camera), EVENT.qos),
             )
         self._info_publisher.publish(self._perception.info())
         engine = self._perception.engine
@@ -140,7 +146,7 @@ class PerceptionNode(ReportingLifecycleNode):
         for camera in cameras_of(self.config):
             self._inputs[camera.name] = CameraInput(
                 self,
-                topic=camera.image_topic,
+                topic=IMAGE.of(camera),
                 transport=self.config.image_transport,
                 reliability=self.config.reliability,
                 meter=self._meters[camera.name],
@@ -187,15 +193,15 @@ class PerceptionNode(ReportingLifecycleNode):
 
     def _serve(self) -> None:
         self.create_service(
-            srv.SetQuery,
-            "~/set_query",
+            SET_QUERY.type,
+            SET_QUERY.name,
             self._on_set_query,
-            qos_profile=qos.SERVICE,
+            qos_profile=SET_QUERY.qos,
             # A callback that awaits holds up all others of a group that is not reentrant.
             callback_group=ReentrantCallbackGroup(),
         )
         self._state_service = SecondParticipant(
-            self, srv.GetState, "~/get_state", self._on_get_state
+            self, GET_STATE.type, GET_STATE.name, self._on_get_state
         )
 
     async def _on_set_query(

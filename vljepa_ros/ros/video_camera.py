@@ -16,11 +16,17 @@ from rclpy.clock import Clock
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from sensor_msgs.msg import CompressedImage, Image, TimeReference
 from std_msgs.msg import UInt64
 
 from vljepa_ros.config import ConfigError, VideoCameraConfig
 from vljepa_ros.ros import conversions, qos
+from vljepa_ros.ros.interface import (
+    FINISHED,
+    TIME_REFERENCE,
+    VIDEO_COMPRESSED,
+    VIDEO_RAW,
+    Endpoint,
+)
 from vljepa_ros.ros.parameters import Parameters
 from vljepa_ros.ros.process import EXIT_FAILED, EXIT_OK, Finish, run
 from vljepa_ros.types import ImageHWC
@@ -54,20 +60,20 @@ class VideoCamera:
             )
         except SourceError as error:
             raise ConfigError(str(error)) from error
-        self._raw = self._publisher(Image, "image", "raw")
-        self._compressed = self._publisher(CompressedImage, "image/compressed", "compressed")
-        self._finished = self.node.create_publisher(UInt64, "~/finished", qos.LATCHED)
+        self._raw = self._images(VIDEO_RAW, "raw")
+        self._compressed = self._images(VIDEO_COMPRESSED, "compressed")
+        self._finished = self.node.create_publisher(FINISHED.type, FINISHED.name, FINISHED.qos)
         self._references = self.node.create_publisher(
-            TimeReference, "~/time_reference", qos.TIME_REFERENCE
+            TIME_REFERENCE.type, TIME_REFERENCE.name, TIME_REFERENCE.qos
         )
         self._thread = threading.Thread(target=self._play, name="playing", daemon=True)
 
-    def _publisher(self, type_: type, topic: str, transport: str) -> Publisher | None:
+    def _images(self, topic: Endpoint, transport: str) -> Publisher | None:
         if self._config.transport not in (transport, "both"):
             return None
         reliable = self._config.reliability == "reliable"
         profile = qos.image(reliable=reliable, depth=self._config.depth)
-        return self.node.create_publisher(type_, topic, profile)
+        return self.node.create_publisher(topic.type, topic.name, profile)
 
     def start(self) -> None:
         self._thread.start()

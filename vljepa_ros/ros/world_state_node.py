@@ -17,8 +17,9 @@ from rclpy.parameter import Parameter
 
 from vljepa_ros import action, msg, srv
 from vljepa_ros.config import PerceptionConfig, WorldStateConfig
-from vljepa_ros.ros import conversions, qos
+from vljepa_ros.ros import conversions, interface
 from vljepa_ros.ros.alarm import AlarmClock
+from vljepa_ros.ros.interface import ROLLOUT_TRANSITIONS, Endpoint
 from vljepa_ros.ros.parameters import Parameters
 from vljepa_ros.ros.requests import Errand, GivenUp, RequestError, Work, error_status
 
@@ -55,25 +56,23 @@ class WorldStateNode:
         # A callback that awaits holds up all others of a group that is not reentrant.
         self._group = ReentrantCallbackGroup()
         self._rollouts: dict[bytes, Errand] = {}
-        self._serve(srv.QueryTransitions, "query_transitions", lambda w, r: w.query_transitions(r))
-        self._serve(
-            srv.ExplainTransition, "explain_transition", lambda w, r: w.explain_transition(r)
-        )
-        self._serve(srv.QueryWorldState, "query_world_state", lambda w, r: w.query_world_state(r))
-        self._serve(srv.EncodeText, "encode_text", lambda w, r: w.encode_text(r))
-        self._serve(srv.DecodeEmbedding, "decode_embedding", lambda w, r: w.decode_embedding(r))
-        self._serve(srv.QueryMemory, "query_memory", lambda w, r: w.query_memory(r))
+        self._serve(interface.QUERY_TRANSITIONS, lambda w, r: w.query_transitions(r))
+        self._serve(interface.EXPLAIN_TRANSITION, lambda w, r: w.explain_transition(r))
+        self._serve(interface.QUERY_WORLD_STATE, lambda w, r: w.query_world_state(r))
+        self._serve(interface.ENCODE_TEXT, lambda w, r: w.encode_text(r))
+        self._serve(interface.DECODE_EMBEDDING, lambda w, r: w.decode_embedding(r))
+        self._serve(interface.QUERY_MEMORY, lambda w, r: w.query_memory(r))
         self._action_server = ActionServer(
             self.node,
-            action.RolloutTransitions,
-            "~/rollout_transitions",
+            ROLLOUT_TRANSITIONS.type,
+            ROLLOUT_TRANSITIONS.name,
             self._on_rollout,
             callback_group=self._group,
             cancel_callback=self._on_cancel,
-            goal_service_qos_profile=qos.SERVICE,
-            result_service_qos_profile=qos.SERVICE,
-            cancel_service_qos_profile=qos.SERVICE,
-            feedback_pub_qos_profile=qos.SERVICE,
+            goal_service_qos_profile=ROLLOUT_TRANSITIONS.qos,
+            result_service_qos_profile=ROLLOUT_TRANSITIONS.qos,
+            cancel_service_qos_profile=ROLLOUT_TRANSITIONS.qos,
+            feedback_pub_qos_profile=ROLLOUT_TRANSITIONS.qos,
             result_timeout=RESULT_TIMEOUT_S,
         )
 
@@ -87,7 +86,7 @@ class WorldStateNode:
     # --- services ------------------------------------------------------------------------------
 
     def _serve(
-        self, type_: Any, name: str, work: Callable[[WorldRequests, Any], Work[None, Any]]
+        self, service: Endpoint, work: Callable[[WorldRequests, Any], Work[None, Any]]
     ) -> None:
         async def answer(request: Any, response: Any) -> Any:
             try:
@@ -98,7 +97,11 @@ class WorldStateNode:
             return response
 
         self.node.create_service(
-            type_, f"~/{name}", answer, qos_profile=qos.SERVICE, callback_group=self._group
+            service.type,
+            service.name,
+            answer,
+            qos_profile=service.qos,
+            callback_group=self._group,
         )
 
     async def _answer(

@@ -21,6 +21,7 @@ from vljepa_ros.msg import SemanticState
 from vljepa_ros.ros import conversions, qos
 from vljepa_ros.ros.cameras import Camera
 from vljepa_ros.ros.executor_thread import ExecutorThread
+from vljepa_ros.ros.interface import IMAGE
 from vljepa_ros.video_source import open_source
 
 NAMESPACE = "/vljepa"
@@ -71,9 +72,7 @@ class Probe:
         self._node = rclpy.create_node("bench", namespace=NAMESPACE)
         self._clock = self._node.get_clock()
         self._publishers = [
-            self._node.create_publisher(
-                Image, camera.image_topic, qos.image(reliable=True, depth=5)
-            )
+            self._node.create_publisher(Image, IMAGE.of(camera), qos.image(reliable=True, depth=5))
             for camera in cameras
         ]
         self._topics = [f"perception/{camera.prefix}semantic_state" for camera in cameras]
