@@ -7,6 +7,7 @@ is not installed (no registry has it).
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,9 +24,11 @@ from launch.actions import IncludeLaunchDescription, RegisterEventHandler  # noq
 from launch.event_handlers import OnProcessExit, OnProcessStart  # noqa: E402
 from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
 from ros_harness import Client, LifecycleClient, image, picture, wait_until  # noqa: E402
+from vljepa_ros.msg import SemanticState  # noqa: E402
 from vljepa_ros.srv import EncodeText  # noqa: E402
 
-from launch import LaunchDescription  # noqa: E402
+from launch import LaunchContext, LaunchDescription  # noqa: E402
+from vljepa_ros.config import ConfigError  # noqa: E402
 
 pytestmark = pytest.mark.ros
 LAUNCH_FILE = Path(__file__).resolve().parents[3] / "launch" / "perception.launch.py"
@@ -80,6 +83,16 @@ def managed(tiny_model: Path, tmp_path: Path) -> LaunchDescription:
 def respawned(tiny_model: Path) -> LaunchDescription:
     WATCHED["respawned"] = Watched(model_path=tiny_model, use_respawn="true")
     return WATCHED["respawned"].description
+
+
+@launch_pytest.fixture
+def with_two_cameras(tiny_model: Path) -> LaunchDescription:
+    WATCHED["with_two_cameras"] = Watched(
+        model_path=tiny_model,
+        cameras="[front,wrist]",
+        image_topic="[/front/image_raw,/hand/image_raw]",
+    )
+    return WATCHED["with_two_cameras"].description
 
 
 @pytest.fixture
@@ -147,3 +160,42 @@ def test_it_is_started_again_when_it_dies(vljepa: Client) -> None:
     wait_until(lambda: len(watched.pids) == 2, "a second process")
     vljepa.clear()
     assert perceives(vljepa, "/vljepa/image").state_id == 1
+
+
+@pytest.mark.launch(fixture=with_two_cameras)
+def test_several_cameras_are_heard_where_the_arguments_say(vljepa: Client) -> None:
+    of: dict[str, list[SemanticState]] = {"front": [], "wrist": []}
+    for camera, states in of.items():
+        topic = f"/vljepa/perception/{camera}/semantic_state"
+        vljepa.node.create_subscription(SemanticState, topic, states.append, 1000)
+    for camera, topic in (("front", "/front/image_raw"), ("wrist", "/hand/image_raw")):
+        publisher = vljepa.publisher(topic=topic)
+
+        def happened(publisher: Any = publisher, camera: str = camera) -> bool:
+            publisher.publish(image(picture(), vljepa.now_ns()))
+            return bool(of[camera])
+
+        wait_until(happened, f"a state of {camera}")
+        assert {state.camera for state in of[camera]} == {camera}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"cameras": "[front,front]"}, "holds 'front' twice; give each camera a name"),
+        ({"cameras": "[front,2nd]"}, "cameras[1] is '2nd'"),
+        ({"cameras": "front"}, "cameras:=front is no list of names; write it as [front,wrist]"),
+        ({"cameras": "[]"}, "cameras:=[] is no list of names"),
+        ({"cameras": "[front"}, "cameras:=[front is no list of names"),
+        ({"cameras": "[front,1]"}, "cameras:=[front,1] is no list of names"),
+        ({"cameras": "[a,b]", "image_topic": "/a/image"}, "names 1 topics for 2 cameras"),
+        ({"image_topic": "[/a/image,/b/image]"}, "names 2 topics for 1 cameras"),
+    ],
+)
+def test_cameras_that_cannot_be_used_start_nothing(arguments: dict[str, str], words: str) -> None:
+    context = LaunchContext()
+    context.launch_configurations.update(arguments)
+    source = PythonLaunchDescriptionSource(str(LAUNCH_FILE))
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        for entity in source.get_launch_description(context).entities:
+            entity.visit(context)
