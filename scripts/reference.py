@@ -112,19 +112,25 @@ def _parameter(setting: Setting, node: Interface) -> tuple[str, ...]:
 # --- launch file, commands, status -------------------------------------------------------------
 
 
-def _launch() -> str:
-    tree = ast.parse(LAUNCH_FILE.read_text())
+def launch_arguments() -> dict[str, tuple[str, str]]:
+    """Default and description of each argument; read, since launch may not be installed."""
     found = {
         node.targets[0].id: ast.literal_eval(node.value)
-        for node in tree.body
+        for node in ast.parse(LAUNCH_FILE.read_text()).body
         if isinstance(node, ast.Assign)
         and isinstance(node.targets[0], ast.Name)
         and node.targets[0].id in {"ARGUMENTS", "PARAMETERS"}
     }
-    rows = [(f"`{name}`", f"`{json.dumps(d)}`", t) for name, (d, t) in found["ARGUMENTS"].items()]
-    rows += [
-        (f"`{name}`", '`""`', f"{text}; empty = as params_file")
-        for name, text in found["PARAMETERS"].items()
+    parameters = {
+        name: ("", f"{text}; empty = as params_file") for name, text in found["PARAMETERS"].items()
+    }
+    return found["ARGUMENTS"] | parameters
+
+
+def _launch() -> str:
+    rows = [
+        (f"`{name}`", f"`{json.dumps(default)}`", text)
+        for name, (default, text) in launch_arguments().items()
     ]
     return f"## Launch file `{LAUNCH_FILE.name}`\n\n" + _table(("argument", "default", ""), rows)
 
