@@ -124,7 +124,8 @@ def launch_arguments() -> dict[str, tuple[str, str]]:
     parameters = {
         name: ("", f"{text}; empty = as params_file") for name, text in found["PARAMETERS"].items()
     }
-    return found["ARGUMENTS"] | parameters
+    arguments: dict[str, tuple[str, str]] = found["ARGUMENTS"]
+    return arguments | parameters
 
 
 def _launch() -> str:

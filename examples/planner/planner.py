@@ -7,6 +7,7 @@ nearest to the goal, and look what came of it; until what was seen is what the g
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -25,24 +26,32 @@ from vljepa_ros.msg import ActionSequence, CandidateAction, SemanticEvent, Seman
 from vljepa_ros.srv import EncodeText, QueryTransitions
 
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-FIRST, LAST = 6, 2
+FIRST, LAST = 8, 2
 """How many skills are tried as the first and as the last of three."""
-STEP_COST = 0.015
-"""Of similarity to the goal: so much nearer must the end of a longer way be."""
-DOUBT_COST = 0.05
-"""The same for a way that is predicted wrongly for sure."""
-TRIED_COST = 0.06
-"""The same for each time that its first action was done already: doing it again rarely helps."""
+NEAR, NEARNESS_SPREAD = 0.26, 0.03
+"""Similarity to the goal at which an end is as likely it as not, and how sharply that turns."""
+STEP_KEPT = 0.75
+"""Of the chance to arrive, for each step: the world seldom does quite what was imagined."""
+TRIED_KEPT = 0.5
+"""The same for each time that the first action was done already: doing it again rarely helps."""
 SAME = 0.9
 """Two sentences with at least this cosine say the same."""
 STILL_S = 2.0
 """So long after an action a clip shows nothing of it any more."""
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
+MOST_AT_ONCE = 1024
+"""Sequences of one request; the node takes twice as many."""
 POLL_S = 0.05
 
 T = TypeVar("T")
 Plan = tuple[str, ...]
 """Texts of actions, in order."""
+
+
+def promise(plan: Plan, near: float, doubt: float, tried: int) -> float:
+    """How probably a plan arrives, roughly: its end is the goal, and no step goes otherwise."""
+    arrives = 1 / (1 + math.exp((NEAR - near) / NEARNESS_SPREAD))
+    return float(arrives * (1 - doubt) * STEP_KEPT ** len(plan) * TRIED_KEPT**tried)
 
 
 class PlannerError(RuntimeError):
@@ -140,23 +149,25 @@ class Planner:
     ) -> tuple[Plan, float]:
         """The most promising sequence of up to three skills, and how near to the goal it ends.
 
-        What is half-way to a goal need not resemble it. What does, even where it would fail now, is
-        an action that may come last; so those are looked for first, and ways to them are tried.
+        What is half-way to a goal need not resemble it. So every two skills are tried, and those
+        that come closest as the second of two are tried as the last of three.
         """
-        alone = self.imagine(goal, skills)
-        by_nearness = sorted(skills, key=lambda skill: -alone[skill].goal_similarity)
-        by_change = sorted(skills, key=lambda skill: -alone[skill].change)
-        last, first = by_nearness[:LAST], by_change[:FIRST]
-        plans: list[Plan] = [(skill,) for skill in skills]
-        plans += [(one, end) for one in skills for end in last]
-        plans += [(one, two, end) for one in first for two in skills for end in last]
+        change = {skill: found.change for skill, found in self.imagine(goal, skills).items()}
+        pairs = [(one, two) for one in skills for two in skills if one != two]
+        found = self.roll_out(goal, [*((skill,) for skill in skills), *pairs])
+        nearest: dict[str, float] = {}
+        for plan, near, _ in found:
+            nearest[plan[-1]] = max(near, nearest.get(plan[-1], -1.0))
+        first = sorted(skills, key=lambda skill: -change[skill])[:FIRST]
+        last = sorted(skills, key=lambda skill: -nearest[skill])[:LAST]
+        middles = [pair for pair in pairs if pair[0] in first]
+        found += self.roll_out(goal, [(*m, end) for m in middles for end in last if end != m[1]])
 
-        def promise(found: tuple[Plan, float, float]) -> float:
-            plan, near, doubt = found
-            cost = STEP_COST * len(plan) + TRIED_COST * tried.get(plan[0], 0)
-            return near - cost - DOUBT_COST * doubt
+        def chance(way: tuple[Plan, float, float]) -> float:
+            plan, near, doubt = way
+            return promise(plan, near, doubt, tried.get(plan[0], 0))
 
-        plan, near, _ = max(self.roll_out(goal, plans), key=promise)
+        plan, near, _ = max(found, key=chance)
         return plan, near
 
     def imagine(self, goal: str, skills: Sequence[str]) -> dict[str, Any]:
@@ -169,6 +180,10 @@ class Planner:
 
     def roll_out(self, goal: str, plans: Sequence[Plan]) -> list[tuple[Plan, float, float]]:
         """Every plan, how near its end is to the goal, and how probably a step goes otherwise."""
+        parts = [plans[at : at + MOST_AT_ONCE] for at in range(0, len(plans), MOST_AT_ONCE)]
+        return [found for part in parts for found in self._roll_out(goal, part)]
+
+    def _roll_out(self, goal: str, plans: Sequence[Plan]) -> list[tuple[Plan, float, float]]:
         sequences = [
             ActionSequence(id=str(at), actions=_actions(plan)) for at, plan in enumerate(plans)
         ]
