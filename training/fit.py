@@ -13,6 +13,7 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 from torch.utils.data import DataLoader
 
+from training import milestones
 from training.distributed import ALONE, Ranks
 from training.optim import Schedule, learning_rate, param_groups, set_learning_rate
 from training.parallel import Batch, Parallel, Stage
@@ -60,6 +61,8 @@ class FitConfig:
     """"cpu", "cuda", or "auto": a GPU where there is one."""
     validate_every_steps: int = 0
     """0 = at the end."""
+    keep_at: tuple[int, ...] = ()
+    """Steps after which the weights are kept for good (training/milestones.py)."""
     engine: EngineConfig = field(default_factory=EngineConfig)
 
     def parts(self, ranks: Ranks) -> int:
@@ -87,11 +90,14 @@ def fit(
     """Train `stage` for `config.steps`, resuming from `out` where it was interrupted.
 
     Raises:
+        ConfigError: settings that do not go together.
         Interruption: SIGTERM or SIGUSR1 came; the state is saved.
         LossError: the loss is no number or explodes; its batch is saved.
         StateError: a state cannot be written, or is that of another model.
     """
     config.parts(ranks)
+    if config.keep_at and config.engine.sharded:
+        raise ConfigError("keep_at keeps whole weights; set engine.sharded to false")
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed + ranks.rank)
     out.mkdir(parents=True, exist_ok=True)
@@ -140,6 +146,9 @@ class _Loop:
             explodes_at = config.engine.explodes_at
             guard.check(loss, metrics["grad_norm"], step, parts, self._out, explodes_at)
             watch.step(step, self._seconds, {"loss": loss} | metrics)
+            if step + 1 in config.keep_at and ranks.first:
+                progress = Progress(step + 1, self._seconds)
+                milestones.keep(self._out, progress, self._stage.module())
             self._save_or_stop(step, guard.asked())
             if config.validate_every_steps and (step + 1) % config.validate_every_steps == 0:
                 watch.write(step, self._seconds, ranks.means(self._parallel.evaluate()))

@@ -94,17 +94,24 @@ class XEncoderStage:
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         tokens_BND = self._module["x_encoder"](normalise(batch["pixels_BTCHW"])).flatten(1, 2)
         maps, pose_BP = self._module["heads"](tokens_BND)
-        total = POSE_WEIGHT * F.smooth_l1_loss(pose_BP.float(), batch["pose_BP"], beta=0.05)
-        metrics = {"pose": float(total.detach()) / POSE_WEIGHT}
-        for name, logits_BNSC in maps.items():
-            truth_BNS = to_patches(batch[name], self._side).long()
-            part, accuracy = label_loss(logits_BNSC.float(), truth_BNS)
-            total = total + MAP_WEIGHTS[name] * part
-            metrics[f"{name}_accuracy"] = accuracy
-        return total, metrics
+        return dense_loss(maps, pose_BP, batch, self._side)
 
     def evaluate(self) -> dict[str, float]:
         return {}
+
+
+def dense_loss(
+    maps: dict[str, Tensor], pose_BP: Tensor, batch: dict[str, Tensor], side: int
+) -> tuple[Tensor, dict[str, float]]:
+    """Loss of all read-outs of `DenseHeads` against a batch's labels, `side` patches a side."""
+    total = POSE_WEIGHT * F.smooth_l1_loss(pose_BP.float(), batch["pose_BP"], beta=0.05)
+    metrics = {"pose": float(total.detach()) / POSE_WEIGHT}
+    for name, logits_BNSC in maps.items():
+        truth_BNS = to_patches(batch[name], side).long()
+        part, accuracy = label_loss(logits_BNSC.float(), truth_BNS)
+        total = total + MAP_WEIGHTS[name] * part
+        metrics[f"{name}_accuracy"] = accuracy
+    return total, metrics
 
 
 def label_loss(logits_BNSC: Tensor, truth_BNS: Tensor) -> tuple[Tensor, float]:

@@ -49,13 +49,7 @@ class YDecoderStage:
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         embedding_BE = self._embeddings(batch)
         ids_BL, mask_BL = batch["canonical_ids_BL"], batch["canonical_mask_BL"]
-        logits_BLV = self._decoder(embedding_BE, ids_BL, mask_BL)
-        wanted_BL = ids_BL.masked_fill(mask_BL == 0, IGNORED)
-        loss = F.cross_entropy(
-            logits_BLV.float().flatten(0, 1), wanted_BL.flatten(), ignore_index=IGNORED
-        )
-        right_BL = (logits_BLV.argmax(-1) == ids_BL) | (mask_BL == 0)
-        return loss, {"whole_text_right": float(right_BL.all(dim=1).float().mean())}
+        return spelling_loss(self._decoder(embedding_BE, ids_BL, mask_BL), ids_BL, mask_BL)
 
     @torch.no_grad()
     def _embeddings(self, batch: dict[str, Tensor]) -> Tensor:
@@ -77,3 +71,15 @@ class YDecoderStage:
 
     def evaluate(self) -> dict[str, float]:
         return {}
+
+
+def spelling_loss(
+    logits_BLV: Tensor, ids_BL: Tensor, mask_BL: Tensor
+) -> tuple[Tensor, dict[str, float]]:
+    """Mean cross-entropy of the tokens that are there, and the share of texts wholly right."""
+    wanted_BL = ids_BL.masked_fill(mask_BL == 0, IGNORED)
+    loss = F.cross_entropy(
+        logits_BLV.float().flatten(0, 1), wanted_BL.flatten(), ignore_index=IGNORED
+    )
+    right_BL = (logits_BLV.argmax(-1) == ids_BL) | (mask_BL == 0)
+    return loss, {"whole_text_right": float(right_BL.all(dim=1).float().mean())}

@@ -56,7 +56,7 @@ def score_retrieval(
     truths = [meaning_of(o) for o in items]
     predicted_RE = predict(engine, items, query)
     pools = [
-        make_pool(truth, _one_per_episode(items, truths, row, rng), rng, split)  # type: ignore[arg-type]
+        make_pool(truth, one_per_episode(items, truths, row, rng), rng, split)  # type: ignore[arg-type]
         for row, truth in enumerate(truths)
     ]
     pool_RCE = np.stack([engine.encode_texts(pool.texts) for pool in pools])
@@ -70,9 +70,10 @@ def score_retrieval(
     )
 
 
-def _one_per_episode(
+def one_per_episode(
     items: Sequence[Observed], truths: Sequence[Meaning | None], row: int, rng: np.random.Generator
 ) -> list[Meaning]:
+    """A caption of every episode but that of `row`."""
     by_episode: dict[int, list[Meaning]] = {}
     for other, meaning in zip(items, truths, strict=True):
         if other.episode != items[row].episode and meaning is not None:

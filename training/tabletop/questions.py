@@ -6,6 +6,7 @@ nothing by themselves; yes and no are equally often right.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -89,6 +90,31 @@ def example_questions() -> tuple[str, ...]:
                 }  # fmt: skip
                 found.append(text.format(**words))
     return tuple(dict.fromkeys(found))
+
+
+def read(text: str) -> tuple[str, dict[str, str]] | None:
+    """Type of a question and the words that fill its wording; None of any other text.
+
+    `c s` is the first thing named, `d t` the second; `e` an end of the table, `p` a state.
+    """
+    for kind, pattern in _PATTERNS:
+        match = pattern.fullmatch(text)
+        if match is not None:
+            return kind, match.groupdict()
+    return None
+
+
+_SLOTS = {
+    "c": COLOURS, "d": COLOURS, "s": SHAPES, "t": SHAPES, "e": ("leftmost", "rightmost"),
+    "p": ("open", "closed", "empty", "holding something"),
+}  # fmt: skip
+_PATTERNS = tuple(
+    (kind, re.compile(re.escape(text).replace(r"\{", "{").replace(r"\}", "}").format(
+        **{slot: f"(?P<{slot}>{'|'.join(words)})" for slot, words in _SLOTS.items()}
+    )))
+    for kind, wordings in _WORDINGS.items()
+    for text in wordings
+)  # fmt: skip
 
 
 def _ask(
