@@ -1,0 +1,1 @@
+"""The controlled comparison: does predicting meaning pay? (docs/decisions/0061)"""

@@ -1,0 +1,33 @@
+"""The comparison at toy size: an untrained tiny model, a few streams, two points of a curve."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from training.compare.settings import LEARNERS, VARIANTS, Comparison, ItemsConfig
+from training.runs import DataConfig, tabletop_tiny
+from training.train import Chain
+from vljepa_ros.model import checkpoint
+
+
+def quick_comparison(folder: Path) -> Comparison:
+    """Everything that the real one does, in about a minute on two cores.
+
+    Its model is written below `folder`, and its streams are cached there.
+    """
+    recipe = tabletop_tiny()
+    chain = Chain(recipe, folder / "chain")
+    model = folder / "model"
+    checkpoint.save(chain.model, chain.tokenizer, model, {"recipe": recipe.name})
+    return Comparison(
+        model=str(model),
+        learners=(*LEARNERS, *VARIANTS),
+        seeds=(1, 2),
+        lrs=(1e-3,),
+        data=DataConfig(cache=str(folder / "cache"), episodes=4, render_workers=1),
+        fit=replace(recipe.sft.fit, steps=4, batch_size=16),
+        milestones=2,
+        items=ItemsConfig(episodes=3, most=12, pools=3),
+        cost_rounds=4,
+    )

@@ -1,0 +1,68 @@
+"""What is compared, and on what: every default of the comparison written once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from training.fit import FitConfig
+from training.runs import DataConfig
+from training.tabletop.splits import TEST_SEEDS, TUNE_SEEDS
+from training.tabletop.tasks import TaskMix
+
+LEARNERS = ("jepa", "token", "dual", "symbolic")
+"""The four that are compared."""
+VARIANTS = {"jepa_own": "jepa", "token_deep": "token"}
+"""Asked for by name, tuned as the learner behind it: InfoNCE with a row's own wrong candidates as
+further negatives; a token model as large as VL-JEPA with its Y-decoder."""
+
+
+@dataclass(frozen=True)
+class ItemsConfig:
+    """What every learner is asked."""
+
+    seed: int = TEST_SEEDS[0]
+    tune_seed: int = TUNE_SEEDS[0]
+    """First streams of the items by which learning rates are chosen."""
+    episodes: int = 40
+    most: int = 300
+    """Items of a task."""
+    pools: int = 60
+    """Pools of 100 captions of each kind; only the end of a run is asked."""
+    references: int = 5
+    """Wordings of the truth that a free caption is held against."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One comparison. All learners see the same rows of the same batches in the same order."""
+
+    model: str = "models/tabletop"
+    """Checkpoint whose X-encoder, Y-encoder, tokenizer and sizes are everybody's."""
+    learners: tuple[str, ...] = LEARNERS
+    seeds: tuple[int, ...] = (1, 2, 3)
+    tuning_seed: int = 0
+    lrs: tuple[float, ...] = (5e-4, 1e-3, 2e-3)
+    data: DataConfig = field(
+        default_factory=lambda: DataConfig(cache="runs/compare-cache", episodes=400)
+    )
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(steps=400, batch_size=64, warmup_steps=40)
+    )
+    """`lr` and `seed` are set for each run. The dearest of the four, `token`, then takes about ten
+    minutes on two idle cores (18 minutes of one core's time)."""
+    mix: TaskMix = field(
+        default_factory=lambda: TaskMix(
+            action_caption=0.27, scene_caption=0.2, label=0.08, question=0.25, transition=0.2
+        )
+    )
+    milestones: int = 6
+    """Points of a curve: after all steps, half of them, a quarter …"""
+    items: ItemsConfig = field(default_factory=ItemsConfig)
+    cost_rounds: int = 30
+    """Turns in which costs are measured; medians over them."""
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Steps at which the learners are asked, ascending."""
+        halved = {max(1, round(self.fit.steps / 2**k)) for k in range(self.milestones)}
+        return tuple(sorted(halved))
