@@ -1,0 +1,71 @@
+"""The controlled comparison: `python -m training.compare run`, then `… report`.
+
+`run` tunes, trains and asks every learner with every seed; what is finished is skipped, and an
+interrupted run goes on where it stopped. `report` writes tables and curves of what there is.
+`quick` does all of it at toy size in a folder of its own: what it prints means nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from jsonargparse import auto_cli
+
+from training.compare import cost, report
+from training.compare.quick import quick_comparison
+from training.compare.runner import Runner, finished
+from training.compare.settings import Comparison
+from training.train import EXPECTED
+
+DEFAULT = Comparison()
+
+
+def run(out: str = "runs/compare", comparison: Comparison = DEFAULT) -> None:
+    """Do all that is still to do, and measure what it costs."""
+    runner = Runner(comparison, Path(out))
+    runner.run()
+    file, names = Path(out) / report.COST, list(finished(Path(out)))
+    if file.exists() and set(names) <= set(json.loads(file.read_text())):
+        return
+    # All of them again: costs compare within one run only.
+    trained = {name: runner.trained(name) for name in names}
+    threads, rounds = comparison.fit.threads, comparison.cost_rounds
+    costs = cost.measure(runner.frozen, trained, runner.test, threads, rounds)
+    file.write_text(json.dumps(costs, indent=2) + "\n")
+
+
+def write_report(
+    runs: str = "runs/compare",
+    results: str = "docs/results/compare.json",
+    picture: str = "docs/results/compare.png",
+) -> None:
+    """Write tables and curves of finished runs."""
+    print(report.table(report.write(Path(runs), Path(results), Path(picture))))
+
+
+def quick(out: str = "") -> None:
+    """Everything at toy size; empty `out` = a folder that is deleted afterwards."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(out or temporary)
+        run(str(folder / "runs"), quick_comparison(folder))
+        write_report(
+            str(folder / "runs"), str(folder / "compare.json"), str(folder / "compare.png")
+        )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    try:
+        auto_cli(
+            {"run": run, "report": write_report, "quick": quick},
+            as_positional=False,
+            args=arguments,
+        )
+    except EXPECTED as error:
+        sys.exit(f"training.compare: {error}")
+
+
+if __name__ == "__main__":
+    main()
