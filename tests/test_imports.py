@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 FOUNDATION = {
     *("types", "config", "paths", "fields", "message_fields", "settings", "images"),
-    "video_source",
+    *("video_source", "provenance"),
 }
 LIBRARY = FOUNDATION | {"model", "stream", "world", "recordings"}
 MAY_IMPORT: dict[str, set[str]] = {
@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": {"config"},
     "images": {"types", "fields"},
     "video_source": {"types"},
+    "provenance": set(),
     "model": {"types", "config", "paths", "model"},
     "stream": {"types", "config", "model", "stream"},
     "world": {"types", "config", "model", "world"},
@@ -38,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 """Part of vljepa_ros -> parts of vljepa_ros that it may import. A new part belongs in here."""
 
-TRAINING_MAY_IMPORT = {"types", "config", "paths", "model"}
+TRAINING_MAY_IMPORT = {"types", "config", "paths", "provenance", "model"}
 EVALUATION_MAY_IMPORT = TRAINING_MAY_IMPORT | {"stream", "world"}
 GENERATED = {"msg", "srv", "action"}
 ROS_NAMES = {

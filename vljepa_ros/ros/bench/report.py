@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import math
 import os
-import platform
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from vljepa_ros import provenance
 from vljepa_ros.ros.bench.figures import GOALS, Round, reached
 from vljepa_ros.ros.bench.query_figures import BATCHES, Loaded
 
@@ -154,39 +150,13 @@ def write(file: Path, found: dict[str, Any], options: argparse.Namespace, image:
     """All figures with machine, date, seed, commit and command."""
     facts = {
         "command": " ".join(["python -m vljepa_ros.ros.bench", *sys.argv[1:]]),
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "date": provenance.now(),
+        "commit": provenance.commit(),
         "seed": options.seed,
         "threads": options.threads,
         "image": image,
-        "machine": _machine(),
+        "machine": provenance.machine(),
         "load_average": os.getloadavg()[0],
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(facts | {"figures": found}, indent=2) + "\n")
-
-
-def _commit() -> str:
-    """The source's commit; empty outside of a repository."""
-    asked = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    done = subprocess.run(
-        asked, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip()
-
-
-def _machine() -> dict[str, Any]:
-    info = Path("/proc/cpuinfo")
-    models = [
-        line.partition(":")[2].strip()
-        for line in (info.read_text().splitlines() if info.exists() else [])
-        if line.startswith("model name")
-    ]
-    return {
-        "cpu": models[0] if models else platform.processor(),
-        "cores": os.cpu_count(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "",
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }
