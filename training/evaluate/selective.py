@@ -11,8 +11,12 @@ backdated to a segment's middle and nothing is flushed at the end):
 * true event: a change of the truth after the stream's start.
 * hit: the event's meaning is published between its onset and its end + 1 s.
 
-Shapes: R streams, S steps, G true segments, K settings, E embedding width. Meanings are numbers,
-equal for equal meaning keys (`number_meanings`); UNPARSED is never the truth.
+An *idle gate* knows what idling looks like: at the steps that it takes for idle, "idle" is
+published and no decode is needed. A stream with such steps marked is scored by the same functions;
+its scores are another method's and stand apart.
+
+Shapes: R streams, S steps, G true segments, K settings, D decodes, E embedding width. Meanings are
+numbers, equal for equal meaning keys (`number_meanings`); UNPARSED and SILENT are never the truth.
 """
 
 from __future__ import annotations
@@ -30,6 +34,8 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
 UNPARSED = -1
+SILENT = -2
+"""Where a step publishes nothing."""
 HIT_GRACE_S = 1.0
 
 
@@ -54,6 +60,8 @@ class StreamRecord:
     """(i, j): of the caption decoded at step i, under step j's embedding; None = no Y-decoder."""
     novelty_S: npt.NDArray[np.float32] | None = None
     """How unlike those that the model knows each step's scene is; None = not at all."""
+    gate_S: Bools | None = None
+    """Steps that an idle gate publishes without a decode, as `decoded_S` says; None = no gate."""
 
     def __post_init__(self) -> None:
         steps, segments = len(self.times_s_S), len(self.starts_s_G)
@@ -88,16 +96,32 @@ class StreamRecord:
         """The true segment in which each step lies."""
         return np.searchsorted(self.starts_s_G, self.times_s_S, side="right") - 1
 
+    @property
+    def gated_S(self) -> Bools:
+        """The steps that need no decode; none without a gate."""
+        return np.zeros(len(self.times_s_S), np.bool_) if self.gate_S is None else self.gate_S
+
     @cached_property
-    def right_s_SS(self) -> Floats:
-        """[j, i]: seconds between step i and the next in which the caption of step j is true."""
+    def overlap_s_SG(self) -> Floats:
+        """Seconds of each true segment that lie between a step and the next."""
         step_ends_S = np.append(self.times_s_S[1:], self.end_s)
         segment_ends_G = np.append(self.starts_s_G[1:], self.end_s)
         starts_SG = np.maximum(self.times_s_S[:, None], self.starts_s_G[None, :])
         ends_SG = np.minimum(step_ends_S[:, None], segment_ends_G[None, :])
-        overlap_s_SG = np.maximum(ends_SG - starts_SG, 0.0)
-        right_s_SS: Floats = self.right_SG.astype(np.float64) @ overlap_s_SG.T
-        return right_s_SS
+        overlap_s_SG: Floats = np.maximum(ends_SG - starts_SG, 0.0)
+        return overlap_s_SG
+
+    def held_s_DS(self) -> Floats:
+        """[d, i]: seconds between step i and the next in which the last published caption is true,
+        if step d − 1 ≤ i was the last that was decoded; d = 0: none yet.
+        """
+        steps = np.arange(len(self.times_s_S))
+        right_s_SS = self.right_SG.astype(np.float64) @ self.overlap_s_SG.T
+        said_s_DS = np.concatenate([np.zeros((1, len(steps))), right_s_SS])
+        gates_S = np.maximum.accumulate(np.where(self.gated_S, steps + 1, 0))
+        shown_DS = np.maximum(np.arange(len(steps) + 1)[:, None], gates_S)
+        held_s_DS: Floats = np.take_along_axis(said_s_DS, shown_DS, axis=0)
+        return held_s_DS
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,29 +151,42 @@ def number_meanings(
     return np.array(decoded_S, dtype=np.int64), np.array([numbers[key] for key in truth])
 
 
+def said_seconds(stream: StreamRecord, said_S: Ints) -> float:
+    """Seconds in which the last of the meanings `said_S` is true; a step may be SILENT."""
+    steps = np.arange(len(said_S))
+    last_S = np.maximum.accumulate(np.where(said_S != SILENT, steps, 0))
+    right_SG = np.equal(said_S[last_S][:, None], stream.truth_G[None, :])
+    return float(stream.overlap_s_SG[right_SG].sum())
+
+
 def right_seconds(stream: StreamRecord, decodes_S: Bools) -> float:
-    """Seconds in which the last caption published at `decodes_S` is true."""
-    steps = np.arange(len(decodes_S))
-    last_S = np.maximum.accumulate(np.where(decodes_S, steps, -1))
-    said_S = last_S >= 0
-    return float(stream.right_s_SS[last_S[said_S], steps[said_S]].sum())
+    """Seconds in which the last caption published at `decodes_S`, or by a gate, is true."""
+    said_S = np.where(decodes_S | stream.gated_S, stream.decoded_S, SILENT)
+    return said_seconds(stream, said_S)
+
+
+def decode_count(stream: StreamRecord, decodes_S: Bools) -> int:
+    """How many decodes that takes: those that no gate saves."""
+    return int(np.count_nonzero(decodes_S & ~stream.gated_S))
 
 
 def uniform_curve(streams: Sequence[StreamRecord], max_stride: int = 400) -> Curve:
     """Decoding every k-th step for k = 1 … max_stride, each averaged over its k phases.
 
     Over all phases of a stride k every step decodes exactly once and is held for k steps, so the
-    mean over phases is a sum along the diagonals of `right_s_SS`, divided by k.
+    mean over phases is a sum along the diagonals of `held_s_DS`, divided by k.
     """
     strides_K = np.arange(1, max_stride + 1, dtype=np.float64)
     held_s_RK = np.zeros((len(streams), max_stride))
     for row, stream in enumerate(streams):
-        for age in range(min(max_stride, len(stream.times_s_S))):
-            held_s_RK[row, age] = np.trace(stream.right_s_SS, offset=age)
-    steps_R = np.array([len(stream.times_s_S) for stream in streams])
+        held_s_DS = stream.held_s_DS()
+        steps = np.arange(len(stream.times_s_S))
+        for age in range(max_stride):
+            held_s_RK[row, age] = held_s_DS[np.maximum(steps - age + 1, 0), steps].sum()
+    decoded_R = np.array([np.count_nonzero(~stream.gated_S) for stream in streams])
     return Curve(
         settings_K=strides_K,
-        decodes_RK=steps_R[:, None] / strides_K,
+        decodes_RK=decoded_R[:, None] / strides_K,
         right_s_RK=np.cumsum(held_s_RK, axis=1) / strides_K,
         duration_s_R=np.array([stream.duration_s for stream in streams]),
     )
@@ -187,6 +224,7 @@ def event_delays_s(stream: StreamRecord, decodes_S: Bools) -> Floats:
 
     Inf where it is not published until the event's end + HIT_GRACE_S: not a hit.
     """
+    decodes_S = decodes_S | stream.gated_S
     times_s = stream.times_s_S[decodes_S]
     said = stream.decoded_S[decodes_S]
     ends_s_G = np.append(stream.starts_s_G[1:], stream.end_s)

@@ -22,6 +22,7 @@ from training.evaluate.selective import (
     Curve,
     Floats,
     StreamRecord,
+    decode_count,
     decodes_at,
     event_delays_s,
     oracle_decodes,
@@ -73,12 +74,19 @@ class SelectiveScores:
 def segment(
     stream: StreamRecord, config: SelectiveConfig
 ) -> tuple[Bools, list[EventReason | None]]:
-    """Run the segmenter over a stream: where it decodes, and why."""
+    """Run the segmenter over a stream: where it decodes, and why.
+
+    Steps that a gate speaks for are not shown to it; the first one after them opens a state.
+    """
     segmenter = Segmenter(config)
     stamps_ns = np.round(stream.times_s_S * 1e9).astype(np.int64)
     reasons: list[EventReason | None] = []
     spoken = 0
     for step, stamp_ns in enumerate(stamps_ns):
+        if stream.gated_S[step]:
+            segmenter.request()
+            reasons.append(None)
+            continue
         words = _words(stream, spoken, step)
         reasons.append(segmenter.step(int(stamp_ns), stream.embeddings_SE[step], words).reason)
         spoken = spoken if reasons[-1] is None else step
@@ -105,7 +113,7 @@ def threshold_curve(
         for column, threshold in enumerate(thresholds):
             at = dataclasses.replace(config, threshold=threshold, distance_threshold=threshold)
             decodes_S, _ = segment(stream, at)
-            decodes_RK[row, column] = decodes_S.sum()
+            decodes_RK[row, column] = decode_count(stream, decodes_S)
             right_s_RK[row, column] = right_seconds(stream, decodes_S)
     durations_s_R = np.array([stream.duration_s for stream in streams])
     return Curve(np.array(thresholds), decodes_RK, right_s_RK, durations_s_R)
@@ -123,10 +131,10 @@ def score(
     if not streams or not events_R.all():
         raise ValueError("selective decoding is scored on streams with at least one true event")
     comparison = _Comparison(streams, config)
-    rng = np.random.default_rng(seed)
-    weights_NR = rng.multinomial(len(streams), np.full(len(streams), 1 / len(streams)), RESAMPLES)
-    gains_N = [comparison.at(weights_R.astype(np.float64)).gain for weights_R in weights_NR]
-    low, high = np.nanpercentile(gains_N, (2.5, 97.5))
+    weights_NR = resampled_weights(len(streams), seed)
+    gains_N = np.array([comparison.at(weights_R).gain for weights_R in weights_NR])
+    gains_N = gains_N[np.isfinite(gains_N)]
+    low, high = np.percentile(gains_N, (2.5, 97.5)) if gains_N.size else (np.nan, np.nan)
     point = comparison.at(np.ones(len(streams)))
     delays_s = pooled_delays_s(streams, [segment(stream, config)[0] for stream in streams])
     hit = np.isfinite(delays_s)
@@ -152,6 +160,13 @@ def score(
         every_step_hits=float(np.isfinite(pooled_delays_s(streams, every_step)).mean()),
         delay_s_p50=float(np.median(delays_s[hit])) if hit.any() else float("nan"),
     )
+
+
+def resampled_weights(streams: int, seed: int) -> Floats:
+    """(RESAMPLES, R): how often each stream is drawn, for a bootstrap over streams."""
+    rng = np.random.default_rng(seed)
+    drawn_NR = rng.multinomial(streams, np.full(streams, 1 / streams), RESAMPLES)
+    return drawn_NR.astype(np.float64)
 
 
 def pooled_delays_s(streams: Sequence[StreamRecord], decodes: Sequence[Bools]) -> Floats:
@@ -202,10 +217,9 @@ class _Comparison:
         self._uniform = uniform_curve(streams)
         self._ours = threshold_curve(streams, config, [*lower, tuned])
         oracle = [oracle_decodes(stream) for stream in streams]
-        self._oracle_R = np.array([decodes_S.sum() for decodes_S in oracle], dtype=np.float64)
-        self._oracle_s_R = np.array(
-            [right_seconds(stream, d) for stream, d in zip(streams, oracle, strict=True)]
-        )
+        pairs = list(zip(streams, oracle, strict=True))
+        self._oracle_R = np.array([decode_count(*pair) for pair in pairs], dtype=np.float64)
+        self._oracle_s_R = np.array([right_seconds(*pair) for pair in pairs])
 
     def at(self, weights_R: Floats) -> _Point:
         uniform_K, uniform_quality_K = self._uniform.pooled(weights_R)
