@@ -7,6 +7,7 @@ one by one, the same tubelets; only batched, because the whole stream is at hand
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +42,17 @@ STILLS: dict[str, Worsen] = {
     "recompressed": degrade,
 }
 """What a camera may do to a scene in which nothing happens."""
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What the model makes of every step of a stream."""
+
+    times_s_S: npt.NDArray[np.float64]
+    embeddings_SE: npt.NDArray[np.float32]
+    novelty_S: npt.NDArray[np.float32]
+    texts_S: Sequence[str]
+    """The caption of each step."""
 
 
 def score_streams(
@@ -96,25 +108,34 @@ def still_records(
 
 def record(engine: Engine, episode: Episode, pace: str = "") -> StreamRecord:
     """What every step of an episode would say, at STEPS_HZ with a random phase."""
+    return as_record(engine, episode, look(engine, episode), pace)
+
+
+def look(engine: Engine, episode: Episode) -> Looked:
+    """Run the model on every step of an episode, at STEPS_HZ with a random phase."""
     rng = np.random.default_rng([episode.seed, 11])
     times_s = np.arange(rng.uniform(0.0, 1.0 / STEPS_HZ), episode.duration_s, 1.0 / STEPS_HZ)
     images = episode.frames(times_s, SIZE_HW, rng)
     embeddings_SE, novelty_S = embed(engine, images, times_s)
-    texts = decode(engine, embeddings_SE)
+    return Looked(times_s, embeddings_SE, novelty_S, decode(engine, embeddings_SE))
+
+
+def as_record(engine: Engine, episode: Episode, looked: Looked, pace: str = "") -> StreamRecord:
+    """What the model made of an episode, beside the truth."""
     decoded_S, truth_G = number_meanings(
-        [language.parse(text) for text in texts],
+        [language.parse(text) for text in looked.texts_S],
         [segment.meaning for segment in episode.segments],
     )
     return StreamRecord(
-        times_s_S=times_s,
-        embeddings_SE=embeddings_SE,
+        times_s_S=looked.times_s_S,
+        embeddings_SE=looked.embeddings_SE,
         decoded_S=decoded_S,
         starts_s_G=np.array([segment.onset_s for segment in episode.segments]),
         truth_G=truth_G,
         end_s=episode.duration_s,
         pace=pace,
-        log_probability=_log_probability(engine, texts, embeddings_SE),
-        novelty_S=novelty_S,
+        log_probability=_log_probability(engine, looked.texts_S, looked.embeddings_SE),
+        novelty_S=looked.novelty_S,
     )
 
 
