@@ -1,8 +1,8 @@
 """Curves of decodes against quality in one number each, and whether two of them differ.
 
-The number is the mean quality that a method reaches with at most d decodes per true event, over d
-from .5 to 4: the area under its curve, divided by the width. Streams are resampled, and all methods
-see the same ones.
+The number is the mean quality of a method at d decodes per true event, over d from .5 to 4: the
+area under its curve, divided by the width. Streams are resampled, and all methods see the same
+ones.
 """
 
 from __future__ import annotations
@@ -28,16 +28,17 @@ class Interval:
     high: float
 
 
-def quality_within(decodes_K: Floats, quality_K: Floats, most: Floats) -> Floats:
-    """The quality reached with at most so many decodes, linear between the points of a curve.
+def quality_at(decodes_K: Floats, quality_K: Floats, decodes: Floats) -> Floats:
+    """The quality at so many decodes, linear between the points of a curve.
 
-    More decodes are never held against a method, since it need not use them; below its fewest it
-    keeps silent for a part of the time.
+    Below its fewest decodes a method keeps silent for a part of the time; of more than its most it
+    makes no use.
     """
-    order = np.lexsort((quality_K, decodes_K))
-    decodes, best = decodes_K[order], np.maximum.accumulate(quality_K[order])
-    within: Floats = np.interp(most, np.append(0.0, decodes), np.append(0.0, best))
-    return within
+    order = np.argsort(decodes_K, kind="stable")
+    found: Floats = np.interp(
+        decodes, np.append(0.0, decodes_K[order]), np.append(0.0, quality_K[order])
+    )
+    return found
 
 
 def area(decodes_K: Floats, quality_K: Floats, span: tuple[float, float] = SPAN) -> float:
@@ -49,7 +50,7 @@ def area(decodes_K: Floats, quality_K: Floats, span: tuple[float, float] = SPAN)
     low, high = span
     inside = decodes_K[(decodes_K > low) & (decodes_K < high)]
     at = np.concatenate([[low], np.sort(inside), [high]])
-    quality = quality_within(decodes_K, quality_K, at)
+    quality = quality_at(decodes_K, quality_K, at)
     return float(np.sum((quality[1:] + quality[:-1]) / 2 * np.diff(at)) / (high - low))
 
 

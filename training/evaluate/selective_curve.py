@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from jsonargparse import auto_cli
 
-from training.evaluate.selective import Curve, StreamRecord, uniform_curve
+from training.evaluate.selective import Curve, StreamRecord, right_seconds, uniform_curve
 from training.evaluate.selective_area import Areas, per_event
 from training.evaluate.selective_methods import SWEEP, oracle_curve, ward_curves
 from training.evaluate.selective_plot import draw
@@ -83,6 +83,7 @@ def measure(taken: Sequence[Sample], config: SelectiveConfig, seed: int = 0) -> 
         "events": ours.events,
         "steps": sum(len(stream.times_s_S) for stream in exact),
         "every_step_quality": ours.every_step_quality,
+        "first_only_quality": _first_only_quality(exact),
         **_gain("selective_gain", ours),
         **_gain("gated_gain", gated),
         "tuned": {
@@ -113,6 +114,13 @@ def _gain(name: str, scores: SelectiveScores) -> dict[str, Any]:
             "oracle": scores.oracle_decodes_per_event,
         },
     }
+
+
+def _first_only_quality(streams: Sequence[StreamRecord]) -> float:
+    right_s = sum(
+        right_seconds(stream, np.arange(len(stream.times_s_S)) == 0) for stream in streams
+    )
+    return right_s / sum(stream.duration_s for stream in streams)
 
 
 def _gate_right(gated: StreamRecord) -> np.ndarray:

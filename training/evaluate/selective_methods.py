@@ -39,8 +39,9 @@ Speak: TypeAlias = Callable[[Embeddings], Ints]
 
 PER_EVENT = tuple(np.geomspace(0.35, 6.0, 20).round(3).tolist())
 """Decodes per true event that are tried."""
-SWEEP = (*np.geomspace(0.02, 0.9, 12).round(4).tolist(), 0.95, 0.98, 0.99, 0.999, 0.9999)
-"""Thresholds of the segmenter that are tried: up to where it hardly speaks."""
+SWEEP = (*np.geomspace(0.02, 0.9, 12).round(4).tolist(), 0.93, 0.95, 0.97, 0.98, 0.99)
+"""Thresholds of the segmenter that are tried. Above, it would say "idle" once and nothing more,
+which is right for as long as nothing moves: a trap, not a method (docs/decisions/0050)."""
 
 
 class Stamp(Enum):

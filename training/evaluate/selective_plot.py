@@ -15,7 +15,7 @@ from training.evaluate.selective_area import SPAN
 
 mpl.use("Agg")
 
-COLUMNS, PANEL_IN, LEGEND_IN, DPI = 3, (3.4, 2.9), 0.8, 110
+COLUMNS, PANEL_IN, LEGEND_LINE_IN, DPI = 3, (3.4, 2.9), 0.25, 110
 MOST_PER_EVENT = 6.0
 INK, BAND = "#22272e", "#f2f4f7"
 LINES: Mapping[str, Mapping[str, Any]] = {
@@ -36,7 +36,8 @@ def draw(file: Path, found: Mapping[str, Mapping[str, Any]]) -> None:
     """
     rows = math.ceil(len(found) / COLUMNS)
     columns = min(len(found), COLUMNS)
-    size_in = PANEL_IN[0] * columns, PANEL_IN[1] * rows + LEGEND_IN
+    legend_in = LEGEND_LINE_IN * math.ceil(len(LINES) / columns)
+    size_in = PANEL_IN[0] * columns, PANEL_IN[1] * rows + legend_in
     figure = Figure(figsize=size_in, dpi=DPI, facecolor="white", layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for panel, (fraction, figures) in zip(panels.flat, found.items(), strict=False):
@@ -46,7 +47,9 @@ def draw(file: Path, found: Mapping[str, Mapping[str, Any]]) -> None:
     figure.supxlabel("decodes per true event", fontsize=10, color=INK)
     figure.supylabel("share of time in which the caption is right", fontsize=10, color=INK)
     handles, labels = panels.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=9)
+    figure.legend(
+        handles, labels, loc="outside upper center", ncols=columns, frameon=False, fontsize=9
+    )
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file)
 

@@ -9,14 +9,14 @@ import pytest
 from scipy.integrate import trapezoid
 
 from training.evaluate.selective import Curve
-from training.evaluate.selective_area import SPAN, Areas, area, quality_within
+from training.evaluate.selective_area import SPAN, Areas, area, quality_at
 
 
 def test_area_is_the_trapezoid_rules() -> None:
     rng = np.random.default_rng(0)
     for _ in range(5):
         decodes = np.sort(rng.uniform(0.2, 6.0, 15))
-        quality = np.sort(rng.uniform(0.0, 1.0, 15))
+        quality = rng.uniform(0.0, 1.0, 15)
         fine = np.linspace(*SPAN, 200_001)
         expected = trapezoid(np.interp(fine, np.append(0, decodes), np.append(0, quality)), fine)
         shuffled = rng.permutation(15)
@@ -29,16 +29,16 @@ def test_area_of_a_line_is_known() -> None:
     assert area(np.array([1.0, 5.0]), np.array([1.0, 1.0]), (1.0, 3.0)) == 1.0
 
 
-def test_decodes_that_do_not_help_are_not_held_against_a_method() -> None:
-    decodes, quality = np.array([1.0, 2.0, 3.0]), np.array([0.5, 0.9, 0.6])
-    assert quality_within(decodes, quality, np.array([1.5, 2.0, 3.0, 9.0])).tolist() == (
-        pytest.approx([0.7, 0.9, 0.9, 0.9])
+def test_a_curve_is_read_as_it_is_and_level_beyond_its_most_decodes() -> None:
+    decodes, quality = np.array([3.0, 1.0, 2.0]), np.array([0.6, 0.5, 0.9])
+    assert quality_at(decodes, quality, np.array([1.5, 2.0, 2.5, 3.0, 9.0])).tolist() == (
+        pytest.approx([0.7, 0.9, 0.75, 0.6, 0.6])
     )
 
 
 def test_below_its_fewest_decodes_a_method_is_silent_for_a_part() -> None:
     decodes, quality = np.array([2.0, 4.0]), np.array([0.8, 0.8])
-    assert quality_within(decodes, quality, np.array([0.0, 0.5, 1.0])).tolist() == (
+    assert quality_at(decodes, quality, np.array([0.0, 0.5, 1.0])).tolist() == (
         pytest.approx([0.0, 0.2, 0.4])
     )
 

@@ -125,6 +125,9 @@ def test_figures_agree_with_each_other() -> None:
     areas = {name: found["value"] for name, found in figures["areas"].items()}
     assert figures["streams"] == 3
     assert figures["gate_right"] == 1.0
+    # Six tenths of the time nothing moves, more or less.
+    assert 0.4 < figures["first_only_quality"] < 0.8
+    assert figures["first_only_quality"] < figures["every_step_quality"]
     assert set(LINES) <= set(figures["curves"])
     # Here the best is known: the oracle, then ours, then whoever does not look.
     assert areas["oracle"] > areas["online"] > areas["uniform"] > areas["ward_publish"]
