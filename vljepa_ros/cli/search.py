@@ -11,10 +11,13 @@ import dataclasses
 import json
 from contextlib import closing
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from vljepa_ros.cli.errors import CommandError
 from vljepa_ros.config import MemoryConfig
-from vljepa_ros.world.memory import Memory, MemoryStoreError, Seen
+
+if TYPE_CHECKING:
+    from vljepa_ros.world.memory import Seen
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +50,7 @@ def found(given: argparse.Namespace) -> list[Seen]:
     from vljepa_ros.model.checkpoint import CheckpointError
     from vljepa_ros.model.engine import Engine, EngineError
     from vljepa_ros.model.text import TextError
+    from vljepa_ros.world.memory import Memory, MemoryStoreError
 
     try:
         engine = Engine.load(given.model, device="cpu")

@@ -15,14 +15,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from vljepa_ros.cli import perception
 from vljepa_ros.cli.errors import CommandError
 from vljepa_ros.cli.progress import Progress
 from vljepa_ros.config import PerceptionConfig
 from vljepa_ros.recordings.errors import RecordingError
-from vljepa_ros.recordings.output import check_absent
 from vljepa_ros.settings import to_text
 
 if TYPE_CHECKING:
@@ -144,6 +141,8 @@ def _table(tuned: Tuned) -> str:
 
 
 def _label_table(watched: Sequence[Watched]) -> str:
+    import numpy as np
+
     from vljepa_ros.recordings.tuning import label_scores
 
     scores = label_scores(watched)
@@ -192,6 +191,8 @@ def _parameters(tuned: Tuned, config: PerceptionConfig, bags: Sequence[Path]) ->
 
 def _check(given: argparse.Namespace) -> None:
     """Before the recording takes its time."""
+    from vljepa_ros.recordings.output import check_absent
+
     for path in (given.output, given.plot):
         if path is not None:
             check_absent(path, force=given.force)
