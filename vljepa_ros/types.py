@@ -49,6 +49,17 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class Pose:
+    """Where a camera was: its own frame (x right, y down, z ahead) in a fixed one."""
+
+    frame_id: str
+    """The fixed frame, such as `map`."""
+    position_m: tuple[float, float, float]
+    orientation_xyzw: tuple[float, float, float, float]
+    """Unit quaternion."""
+
+
+@dataclass(frozen=True)
 class LabelScore:
     """How well one label of a set fits: cosine, and softmax over the set given."""
 

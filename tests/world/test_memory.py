@@ -18,7 +18,8 @@ import pytest
 from vljepa_ros.config import MemoryConfig
 from vljepa_ros.types import EmbeddingE, EventReason, SemanticEvent, SemanticState, Step
 from vljepa_ros.world import memory as memory_module
-from vljepa_ros.world.memory import Memory, MemoryStoreError, Seen
+from vljepa_ros.world.memory import Memory, Seen
+from vljepa_ros.world.record import MemoryStoreError
 
 WIDTH = 16
 SPACE = "tiny:0:16"
@@ -246,8 +247,8 @@ def test_a_record_stays_within_its_size(tmp_path: Path) -> None:
 
 def test_a_full_disk_costs_entries_and_nothing_else(record: Path) -> None:
     memory = opened(record)
-    pages = memory._number("page_count")
-    memory._database.execute(f"PRAGMA max_page_count = {pages}")
+    pages = memory._record._number("page_count")
+    memory._record._database.execute(f"PRAGMA max_page_count = {pages}")
     refused = 0
     for n in range(3, 200):
         try:
@@ -258,7 +259,7 @@ def test_a_full_disk_costs_entries_and_nothing_else(record: Path) -> None:
     assert refused == memory.lost > 0
     kept = len(memory)
     assert kept == 199 - refused  # 2 before, and what still found room
-    memory._database.execute(f"PRAGMA max_page_count = {pages + 100}")
+    memory._record._database.execute(f"PRAGMA max_page_count = {pages + 100}")
     memory.note(step(500, unit(500), "room again", state_id=500, camera="eye 199"))
     assert memory.find(unit(500))[0].caption == "room again"
     memory.close()

@@ -50,7 +50,8 @@ def found(given: argparse.Namespace) -> list[Seen]:
     from vljepa_ros.model.checkpoint import CheckpointError
     from vljepa_ros.model.engine import Engine, EngineError
     from vljepa_ros.model.text import TextError
-    from vljepa_ros.world.memory import Memory, MemoryStoreError
+    from vljepa_ros.world.memory import Memory
+    from vljepa_ros.world.record import MemoryStoreError
 
     try:
         engine = Engine.load(given.model, device="cpu")

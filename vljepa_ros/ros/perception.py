@@ -33,7 +33,8 @@ from vljepa_ros.stream.clip_buffer import Added
 from vljepa_ros.stream.perceiver import Perceiver, perceive
 from vljepa_ros.types import Frame, Step
 from vljepa_ros.world.history import History, Moment
-from vljepa_ros.world.memory import Memory, MemoryStoreError
+from vljepa_ros.world.memory import Memory
+from vljepa_ros.world.record import MemoryStoreError
 
 P = TypeVar("P")
 R = TypeVar("R")
