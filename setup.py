@@ -49,6 +49,8 @@ setup(
     entry_points={"console_scripts": ["vljepa = vljepa_ros.cli.main:main"]},
     extras_require={
         "recordings": ["av>=12", "rosbags>=0.11", "tqdm>=4.60"],
+        "ray": ["ray[data]>=2.60,<2.64"],
+        "lance": ["pylance>=14,<15"],
         "rerun": ["rerun-sdk>=0.41,<0.42"],
         "video": ["av>=12"],
         "cluster": ["megatron-energon>=7.4,<8"],
