@@ -6,10 +6,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from vljepa_ros.cli import doctor, replay, report, search, tune
+from vljepa_ros.cli import doctor, export, replay, report, search, tune
 from vljepa_ros.cli.errors import CommandError
 
-COMMANDS = {"doctor": doctor, "replay": replay, "report": report, "search": search, "tune": tune}
+COMMANDS = {
+    "doctor": doctor,
+    "export": export,
+    "replay": replay,
+    "report": report,
+    "search": search,
+    "tune": tune,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

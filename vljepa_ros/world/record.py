@@ -85,7 +85,7 @@ class Noted:
 
 
 class Record:
-    """An open record. One thread at a time; what raises sqlite3.Error changed nothing."""
+    """An open record. Any thread, one at a time; what raises sqlite3.Error changed nothing."""
 
     def __init__(self, path: Path | None, *, read_only: bool = False) -> None:
         """
@@ -236,7 +236,8 @@ def _opened(path: Path | None, read_only: bool) -> sqlite3.Connection:
         if path is None:
             database = sqlite3.connect(":memory:", check_same_thread=False)
         elif read_only:
-            database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+            uri = f"{path.resolve().as_uri()}?mode=ro"
+            database = sqlite3.connect(uri, uri=True, check_same_thread=False)
         else:
             database = sqlite3.connect(path, check_same_thread=False)
         try:
