@@ -19,16 +19,24 @@ STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 1040px; margin: 2em auto; padding: 0 1em; }
 svg { width: 100%; font-size: 11px; fill: currentColor; }
 polyline { fill: none; stroke: var(--line); stroke-width: 1.2; }
+polyline, line { vector-effect: non-scaling-stroke; }
 polyline.limit { stroke: var(--limit); stroke-dasharray: 5 3; }
 line.mark { stroke: var(--limit); stroke-opacity: .35; stroke-width: 2; }
 line.axis { stroke: var(--faint); }
-rect.band0 { fill: none; } rect.band1 { fill: var(--faint); fill-opacity: .25; }
-article { display: flex; gap: 1em; padding: .7em 0; border-top: 1px solid var(--faint); }
+rect.band0 { fill: none; } rect.band1 { fill: var(--faint); fill-opacity: .5; }
+article { display: flex; flex-wrap: wrap; gap: 1em; padding: .7em 0; }
+article { border-top: 1px solid var(--faint); }
 article img { width: 240px; align-self: start; border-radius: 4px; }
+article div { flex: 1 1 15em; }
 article:target { outline: 2px solid var(--line); }
 article p { margin: .2em 0; } .caption { font-size: 1.15em; font-weight: 600; }
 .faint { opacity: .7; } td { padding-right: 1.5em; }
+@media (max-width: 600px) { svg { font-size: 24px; } }
 """
+KEY = (
+    '<p class="faint">Line: change score. Dashed: threshold. Upright: events, each a link to its '
+    "picture. Bands: states.</p>"
+)
 
 
 def write_report(story: Story, path: Path, *, force: bool = False) -> None:
@@ -48,6 +56,7 @@ def html(story: Story) -> str:
     )
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}</style></head>"
         f"<body><h1>{escape(title)}</h1>{body}</body></html>\n"
     )
@@ -103,7 +112,10 @@ def _charts(camera: str, track: Track) -> Iterator[str]:
         marks=marks,
         bands=_bands(track, times_s),
     )
+    yield KEY
     latencies_ms = np.array([state.latency_ns for state in track.states]) / 1e6
+    if not latencies_ms.any():  # a video: its log times are its stamps
+        return
     yield "<h3>Latency</h3>"
     yield chart(
         times_s,
