@@ -163,6 +163,21 @@ def as_humble_left_it(bag: Path) -> Path:
     return bag
 
 
+def without_index(mcap: Path) -> Path:
+    """An MCAP file as one leaves it that writes no indexes: nothing after the messages."""
+    content = mcap.read_bytes()
+    magic, place, kept = content[:8], 8, b""
+    while content[place] != 0x0F:  # the end of the data section
+        end = place + 9 + int.from_bytes(content[place + 1 : place + 9], "little")
+        if content[place] != 0x07:  # an index of the messages of a chunk
+            kept += content[place:end]
+        place = end
+    data_end = content[place : place + 13]
+    footer = b"\x02" + (20).to_bytes(8, "little") + bytes(20)
+    mcap.write_bytes(magic + kept + data_end + footer + magic)
+    return mcap
+
+
 @dataclass
 class Written:
     """What lies in a recording: its messages by topic, each with its log time."""

@@ -105,6 +105,42 @@ def test_an_mcap_that_is_not_of_ros_2(engine: Engine, tmp_path: Path) -> None:
     assert "Profile is not ros2" in said(file, engine)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "mend"),
+    [
+        ("a.mcap", b"age-encryption.org/v1\n-> X25519", "is encrypted: decrypt it"),
+        ("a.db3", b"Salted__" + bytes(range(40)), "is encrypted: decrypt it"),
+        ("a.mcap.asc", b"-----BEGIN PGP MESSAGE-----\n", "is encrypted: decrypt it"),
+        ("a.mcap.gpg", b"\x85\x01\x0c\x03" + bytes(40), "is encrypted: decrypt it"),
+        ("a.db3", bytes(range(99, 150)), "if it is encrypted, decrypt it"),  # as SQLCipher writes
+    ],
+)
+def test_an_encrypted_file(
+    name: str, content: bytes, mend: str, engine: Engine, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert mend in said(path, engine)
+
+
+def test_an_mcap_whose_chunks_cannot_be_unpacked(engine: Engine, tmp_path: Path) -> None:
+    """As one whose chunks are encrypted, which their `compression` says."""
+    bag = write_bag(tmp_path / "bag", film(), compression=CompressionMode.STORAGE)
+    file = file_of(bag)
+    content = file.read_bytes()
+    assert b"\x04\0\0\0zstd" in content
+    file.write_bytes(content.replace(b"\x04\0\0\0zstd", b"\x04\0\0\0aes1"))
+    assert "cannot be read" in said(bag, engine)
+
+
+def test_a_bag_that_was_packed_in_an_unknown_way(engine: Engine, tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", film(), "sqlite3", compression=CompressionMode.MESSAGE)
+    metadata = bag / "metadata.yaml"
+    assert "zstd" in metadata.read_text()
+    metadata.write_text(metadata.read_text().replace("zstd", "aes256"))
+    assert "aes256" in said(bag, engine)
+
+
 def test_a_compressed_file_without_its_folder(engine: Engine, tmp_path: Path) -> None:
     bag = write_bag(tmp_path / "bag", film(), "sqlite3", compression=CompressionMode.FILE)
     [file] = bag.glob("*.zstd")

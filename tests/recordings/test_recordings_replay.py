@@ -27,6 +27,7 @@ from bag_harness import (
     read_bag,
     stamp_of,
     text,
+    without_index,
     write_bag,
 )
 from rosbags.rosbag2 import CompressionMode
@@ -219,6 +220,17 @@ def test_images_that_cannot_be_used_are_left_out_and_counted(
     said = "\n".join(done.notes)
     assert "'16UC1' is not known" in said and "step 1" in said and "message is broken" in said
     assert read_bag(output).raw[TOPIC] == [(s.log_ns, s.data) for s in shots if s.topic == TOPIC]
+
+
+def test_an_mcap_without_indexes_is_read_from_its_beginning(engine: Engine, tmp_path: Path) -> None:
+    [file] = write_bag(tmp_path / "bag", film()).glob("*.mcap")
+    indexed = file.stat().st_size
+    assert without_index(file).stat().st_size < indexed
+    done = replay(file, tmp_path / "out.mcap", engine, CONFIG)
+    assert done.tally.states == 8
+    found = read_bag(tmp_path / "out.mcap")
+    assert_equal(found, perceived(engine, frames_of_film()), engine.space_id)
+    assert len(found.raw[TOPIC]) == len(found.raw["/chatter"]) == 8
 
 
 def test_mixed_encodings_are_each_read_as_they_say(engine: Engine, tmp_path: Path) -> None:

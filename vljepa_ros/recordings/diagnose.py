@@ -10,6 +10,8 @@ MCAP_MAGIC = b"\x89MCAP0\r\n"
 SQLITE_MAGIC = b"SQLite format 3\x00"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 ROS1_MAGIC = b"#ROSBAG V"
+ENCRYPTED_MAGIC = (b"age-encryption.org/", b"Salted__", b"-----BEGIN PGP MESSAGE")
+ENCRYPTED_FILES = (".age", ".asc", ".enc", ".gpg", ".pgp")
 BAG_FILES = (".mcap", ".db3")
 ROS1_MEND = "is a ROS 1 bag; convert it: rosbags-convert --src {0} --dst {1}"
 
@@ -19,7 +21,12 @@ def is_bag(path: Path) -> bool:
     if path.is_dir() or path.suffix in BAG_FILES:
         return True
     head = _head(path)
-    return not head or head.startswith((MCAP_MAGIC, SQLITE_MAGIC, ZSTD_MAGIC, ROS1_MAGIC))
+    known = (MCAP_MAGIC, SQLITE_MAGIC, ZSTD_MAGIC, ROS1_MAGIC)
+    return not head or head.startswith(known) or _is_encrypted(path, head)
+
+
+def _is_encrypted(path: Path, head: bytes) -> bool:
+    return head.startswith(ENCRYPTED_MAGIC) or path.suffix in ENCRYPTED_FILES
 
 
 def check_bag(path: Path) -> None:
@@ -38,6 +45,8 @@ def check_bag(path: Path) -> None:
         )
     if head.startswith(ROS1_MAGIC):
         raise RecordingError(f"{path} " + ROS1_MEND.format(path, path.with_suffix("")))
+    if _is_encrypted(path, head):
+        raise RecordingError(f"{path} is encrypted: decrypt it, and name what that gives")
     if head.startswith(ZSTD_MAGIC):
         raise RecordingError(
             f"{path} is a compressed file: name the folder with its metadata.yaml instead, or "
@@ -70,7 +79,11 @@ def _check_file(path: Path, head: bytes) -> None:
         what = next((said for magic, said in found.items() if head.startswith(magic)), "neither")
         raise RecordingError(
             f"{path} is no {path.suffix.lstrip('.') or 'bag'} recording; its content is {what}"
-            + (" MCAP nor SQLite" if what == "neither" else "")
+            + (
+                " MCAP nor SQLite; if it is encrypted, decrypt it first"
+                if what == "neither"
+                else ""
+            )
         )
     if expected is MCAP_MAGIC:
         _check_mcap_end(path)
