@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -17,11 +18,12 @@ from vljepa_ros.model import checkpoint, presets
 from vljepa_ros.model.engine import Engine
 from vljepa_ros.model.text import train_tokenizer
 from vljepa_ros.model.vljepa import VLJepa
-from vljepa_ros.types import EventReason, SemanticEvent, SemanticState, Step
+from vljepa_ros.types import EventReason, Pose, SemanticEvent, SemanticState, Step
 from vljepa_ros.world.memory import Memory
 
 CAPTIONS = ("the robot opens the drawer", "the robot drops the cup", "nothing happens")
 FIRST_S = 1_700_000_000
+POSE = Pose("map", (1.5, -2.25, 0.0), (0.0, 0.0, 0.0, 1.0))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ def store(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             stamp_ns, "", camera, n + 1, n, EventReason.CHANGE, "What?", caption, 1.0, (),
             embedding_E, 0.0,
         )  # fmt: skip
-        memory.note(Step(state, event))
+        memory.note(Step(state, event), POSE if n == 1 else None)
     memory.close()
     return path
 
@@ -61,6 +63,8 @@ def test_the_best_comes_first(store: Path, model: Path, capsys: pytest.CaptureFi
     assert found[0]["caption"] == CAPTIONS[1] and found[0]["camera"] == "left"
     assert found[0]["similarity"] == pytest.approx(1.0, abs=1e-3)
     assert found[0]["stamp_ns"] == (FIRST_S + 60) * 10**9
+    assert found[0]["pose"] == json.loads(json.dumps(dataclasses.asdict(POSE)))
+    assert found[1]["pose"] is None
 
 
 def test_lines_for_people_camera_and_time(
@@ -71,6 +75,8 @@ def test_lines_for_people_camera_and_time(
     assert main([*search, "--camera", "right", "-k", "1"]) == 0
     line = capsys.readouterr().out
     assert "right #1  the robot opens the drawer\n" in line and " 1.00 " in line
+    assert main(["search", str(store), CAPTIONS[1], "--model", str(model), "-k", "1"]) == 0
+    assert capsys.readouterr().out.endswith("drops the cup  at 1.50 -2.25 0.00 m in map\n")
     since = np.datetime64(FIRST_S + 59, "s").astype("datetime64[s]").item().isoformat()
     assert main([*search, "--since", f"{since}+00:00"]) == 0
     assert "#1 " not in capsys.readouterr().out
@@ -99,6 +105,23 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
     captured = capsys.readouterr()
     assert said in captured.err and captured.err.startswith("vljepa search: ")
     assert not captured.out
+
+
+@pytest.mark.parametrize("text", ["wann fällt der Becher?", "机器人打开抽屉", "робот роняет чашку"])
+def test_a_text_in_another_language_is_searched_for_and_told(
+    text: str, store: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["search", str(store), text, "--model", str(model)]) == 0
+    captured = capsys.readouterr()
+    assert "use the language and words of its captions" in captured.err and text in captured.err
+    assert len(captured.out.splitlines()) == 3
+
+
+def test_the_models_own_words_are_not_told(
+    store: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["search", str(store), "the robot drops the cup", "--model", str(model)]) == 0
+    assert not capsys.readouterr().err
 
 
 def test_another_model_finds_nothing_and_says_so(

@@ -15,6 +15,7 @@ from vljepa_ros.model.text import (
     ignore_case,
     train_tokenizer,
 )
+from vljepa_ros.paths import default_model
 
 CORPUS = ["the robot picks up the red cube", "the gripper opens", "the red ball falls"] * 3
 TOKENIZER = train_tokenizer(CORPUS, 300)
@@ -134,3 +135,19 @@ def test_what_is_no_tokenizer_is_refused() -> None:
         Tokenizer.from_json(nameless)
     with pytest.raises(TextError, match="vocab_size must be at least"):
         train_tokenizer(CORPUS, 100)
+
+
+@pytest.mark.parametrize(
+    ("text", "strange"),
+    [
+        ("the gripper drops the red cube", []),
+        ("is the drawer open?", []),
+        ("the dishwasher is open", ["dishwasher"]),
+        ("el robot abre el cajón", ["el", "abre", "el", "cajón"]),
+        ("机器人打开抽屉", ["机器人打开抽屉"]),
+        ("робот открывает", ["робот", "открывает"]),
+    ],
+)
+def test_words_that_the_shipped_model_does_not_know(text: str, strange: list[str]) -> None:
+    tokenizer = Tokenizer.from_file(default_model() / "tokenizer.json")
+    assert tokenizer.strange_words(text) == strange

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import sys
 from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -65,6 +66,12 @@ def found(given: argparse.Namespace) -> list[Seen]:
             f"all {memory.foreign} entries of {given.store} are of another model than "
             f"{engine.config.name} ({engine.sha256[:12]}); give --model the one that the node ran"
         )
+    if engine.is_strange(given.text):
+        print(
+            f"vljepa search: most words of {given.text!r} are unknown to {engine.config.name}, so "
+            "what is found may mean little; use the language and words of its captions",
+            file=sys.stderr,
+        )
     with closing(memory):
         return memory.find(
             wanted_E, camera=given.camera, start_ns=given.since, end_ns=given.until, k=given.k
@@ -73,7 +80,11 @@ def found(given: argparse.Namespace) -> list[Seen]:
 
 def _line(seen: Seen) -> str:
     when = datetime.fromtimestamp(seen.stamp_ns / 1e9).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-    return f"{when}  {seen.similarity:5.2f}  {seen.camera} #{seen.state_id}  {seen.caption}"
+    line = f"{when}  {seen.similarity:5.2f}  {seen.camera} #{seen.state_id}  {seen.caption}"
+    if seen.pose is not None:
+        x, y, z = seen.pose.position_m
+        line += f"  at {x:.2f} {y:.2f} {z:.2f} m in {seen.pose.frame_id}"
+    return line
 
 
 def _time_ns(text: str) -> int:

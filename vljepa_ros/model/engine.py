@@ -301,6 +301,11 @@ class Engine:
             rows = [row for text in texts if (row := known[text]) is not None]
             return np.stack(rows) if rows else np.empty((0, self.embedding_width), np.float32)
 
+    def is_strange(self, text: str) -> bool:
+        """Whether most of its words are none that the model learnt, as in another language."""
+        strange = self._tokenizer.target.strange_words(text)
+        return 2 * len(strange) > len(text.split())
+
     def _encode_fresh(self, texts: Sequence[str], *, truncate: bool = False) -> Embeddings:
         ids_BL, mask_BL = self._tokenizer.target.encode_batch(
             texts, self.config.y_encoder.max_tokens, truncate=truncate

@@ -120,6 +120,13 @@ class Tokenizer:
             mask_BL[i, : len(row)] = 1
         return ids_BL, mask_BL
 
+    def strange_words(self, text: str) -> list[str]:
+        """Words that the vocabulary has in single letters or bytes only, as of another language."""
+        words = text.split()
+        encodings = self._inner.encode_batch(words, add_special_tokens=False)
+        pieces = [len(encoding.ids) for encoding in encodings]
+        return [w for w, n in zip(words, pieces, strict=True) if n > max(1.0, 0.6 * len(w))]
+
     def decode(self, ids: Tensor | Sequence[Sequence[int]]) -> list[str]:
         """Texts of id rows, each read up to its first EOS; special ids leave no trace.
 
