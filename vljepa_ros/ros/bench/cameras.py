@@ -55,7 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SourceError, paths.PathsError, ChildError, DomainError, TooFewError) as error:
         sys.stderr.write(f"bench: {error}\n")
         return 1
-    sys.stdout.write(json.dumps(found) + "\n")
+    line = json.dumps(found) + "\n"
+    if options.out is not None:
+        options.out.write_text(line)
+    sys.stdout.write(line)
     return 0
 
 
@@ -68,6 +71,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10.0, help="measured in each stretch")
     parser.add_argument("--seed", type=int, default=0, help="order of the measurements")
+    parser.add_argument("--out", type=Path, help="file for the last line too")
     parser.add_argument("--logs", type=Path, default=Path("out"), help="folder of the node's log")
     return parser.parse_args(arguments)
 
