@@ -70,6 +70,12 @@ EVENT = Endpoint(
     qos.EVENT,
     "when there is something to say; late joiners get the last ten",
 )
+DEBUG_IMAGE = Endpoint(
+    "~/{camera}debug_image",
+    Image,
+    qos.STATE,
+    "every step, while someone listens: what was seen, the caption, the score and its threshold",
+)
 INFO = Endpoint(
     "~/embedding_info", msg.EmbeddingInfo, qos.LATCHED, "in configure, once the model is loaded"
 )
@@ -110,7 +116,7 @@ PERCEPTION = Interface(
     "perception",
     PerceptionConfig,
     subscribes=(IMAGE,),
-    publishes=(STATE, EVENT, INFO, DIAGNOSTICS),
+    publishes=(STATE, EVENT, DEBUG_IMAGE, INFO, DIAGNOSTICS),
     services=(SET_QUERY, GET_STATE),
     is_lifecycle=True,
 )

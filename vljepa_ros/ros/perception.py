@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import torch
 from rclpy.clock import Clock
 from rclpy.impl.rcutils_logger import RcutilsLogger
+from sensor_msgs.msg import Image
 
 from vljepa_ros import msg
 from vljepa_ros.config import ConfigError, PerceptionConfig
@@ -25,6 +27,7 @@ from vljepa_ros.model.preprocessing import ImageError
 from vljepa_ros.model.text import TextError
 from vljepa_ros.ros import conversions
 from vljepa_ros.ros.camera_input import ImageMessage
+from vljepa_ros.ros.debug_image import debug_message
 from vljepa_ros.ros.health import RECENT_S, CameraMeter
 from vljepa_ros.ros.requests import RequestError, Work
 from vljepa_ros.ros.worker import Worker
@@ -44,6 +47,7 @@ FUTURE_NS = 1_000_000_000
 """A stamp so far ahead of ROS time is no matter of latency: two clocks disagree."""
 
 Publish = Callable[[str, msg.SemanticState, "msg.SemanticEvent | None"], None]
+Show = Callable[[str, Callable[[], Image]], None]
 
 _IGNORED = {
     Added.UNSTAMPED: "image without a stamp (0): the camera driver must stamp its images",
@@ -59,6 +63,10 @@ class _Stream:
     perceiver: Perceiver
     meter: CameraMeter = field(default_factory=CameraMeter)
     newest: msg.SemanticState | None = None
+    frame: Frame | None = None
+    """The newest that was perceived."""
+    caption: str = ""
+    """Of the last event."""
     image_format: str = ""
     said_s: dict[str, float] = field(default_factory=dict)
 
@@ -79,6 +87,7 @@ class Perception:
         last_state_ids: Mapping[str, int],
         *,
         publish: Publish,
+        show: Show = lambda camera, draw: None,
         clock: Clock,
         log: RcutilsLogger,
     ) -> None:
@@ -87,11 +96,13 @@ class Perception:
         Args:
             last_state_ids: for each camera, the id its states count on from.
             publish: called on the worker's thread with every state, and its event if any.
+            show: called after that with what draws the debug image of the state.
 
         Raises:
             ConfigError: the model, device, query or labels cannot be used.
         """
         self._publish = publish
+        self._show = show
         self._clock = clock
         self._log = log
         try:
@@ -267,6 +278,7 @@ class Perception:
             try:
                 frame = conversions.frame_from_message(message)
                 self._note_format(camera, stream, message, frame)
+                stream.frame = frame
                 outcome = stream.perceiver.add(frame)
             except FrameError as error:
                 self._refuse(camera, error.fault.value, str(error))
@@ -307,10 +319,14 @@ class Perception:
         event = None
         if step.event is not None:
             event = conversions.event_message(step.event, space_id=space_id, now_ns=now_ns)
+            stream.caption = step.event.caption
         stream.newest = state
         self._publish(camera, state, event)
         stream.meter.published(latency_ns=now_ns - step.state.stamp_ns, event=event is not None)
         self._note(camera, stream, step)
+        if stream.frame is not None:
+            draw = partial(debug_message, stream.frame, step.state, stream.caption)
+            self._show(camera, draw)
 
     def _note(self, camera: str, stream: _Stream, step: Step) -> None:
         try:

@@ -21,8 +21,10 @@ from vljepa_ros.config import ConfigError, PerceptionConfig, WorldStateConfig
 from vljepa_ros.ros import conversions
 from vljepa_ros.ros.camera_input import CameraInput
 from vljepa_ros.ros.cameras import cameras_of
+from vljepa_ros.ros.debug_image import DebugImages
 from vljepa_ros.ros.health import CameraMeter, Health, Level, memory_mb
 from vljepa_ros.ros.interface import (
+    DEBUG_IMAGE,
     DIAGNOSTICS,
     EVENT,
     GET_STATE,
@@ -57,6 +59,7 @@ class PerceptionNode(ReportingLifecycleNode):
         self._perception: Perception | None = None
         self._inputs: dict[str, CameraInput] = {}
         self._publishers_of: dict[str, tuple[Any, Any]] = {}
+        self._debug_images: dict[str, DebugImages] = {}
         self._active = False
         self._clock_jumps = 0
         self._settings = Parameters(
@@ -124,6 +127,7 @@ class PerceptionNode(ReportingLifecycleNode):
             self.config,
             {camera: self._last_state_ids.get(camera, 0) for camera in self.cameras},
             publish=self._publish,
+            show=lambda camera, draw: self._debug_images[camera].show(draw),
             clock=self.get_clock(),
             log=self.get_logger(),
         )
@@ -132,6 +136,7 @@ class PerceptionNode(ReportingLifecycleNode):
                 self.create_lifecycle_publisher(STATE.type, STATE.of(camera), STATE.qos),
                 self.create_lifecycle_publisher(EVENT.type, EVENT.of(camera), EVENT.qos),
             )
+            self._debug_images[camera.name] = DebugImages(self, DEBUG_IMAGE.of(camera))
         self._info_publisher.publish(self._perception.info())
         engine = self._perception.engine
         self.get_logger().info(
@@ -178,6 +183,9 @@ class PerceptionNode(ReportingLifecycleNode):
             for publisher in publishers:
                 self.destroy_lifecycle_publisher(publisher)
         self._publishers_of.clear()
+        for debug_images in self._debug_images.values():
+            debug_images.close()
+        self._debug_images.clear()
 
     # --- what the worker's thread calls --------------------------------------------------------
 
