@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import io
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import av
 import cv2
@@ -24,6 +25,8 @@ from training.data.samples import EXTENSIONS, IMAGE_EXTENSIONS
 from vljepa_ros.model.preprocessing import ImageError, resize_crop_uint8
 
 Frames = npt.NDArray[np.uint8]
+Media: TypeAlias = "bytes | Path"
+"""A video in memory, or a file that is read where it is needed."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def image(media: bytes) -> Frames:
 
 
 def spread_frames(
-    media: bytes, count: int, start_s: float | None, end_s: float | None
+    media: Media, count: int, start_s: float | None, end_s: float | None
 ) -> list[Frames]:
     """`count` frames (H, W, 3) of a segment in order of time; see `Timeline.spread`.
 
@@ -121,7 +124,15 @@ def spread_frames(
         MediaError: see `clip`.
     """
     timeline = read_timeline(media)
-    wanted = timeline.spread(count, start_s, end_s)
+    return frames_at(media, timeline, timeline.spread(count, start_s, end_s))
+
+
+def frames_at(media: Media, timeline: Timeline, wanted: Sequence[int]) -> list[Frames]:
+    """The frames (H, W, 3) of these time stamps; a stamp may come twice.
+
+    Raises:
+        MediaError: some cannot be decoded.
+    """
     found: dict[int, Frames] = {}
     for keyframe, group in groupby(sorted(set(wanted)), key=lambda p: _before(timeline, p)):
         found |= _decode(media, set(group), keyframe)
@@ -135,7 +146,7 @@ def spread_frames(
     return [found[pts] for pts in wanted]
 
 
-def read_timeline(media: bytes) -> Timeline:
+def read_timeline(media: Media) -> Timeline:
     """
     Raises:
         MediaError: no video, no frames, or frames without time stamps.
@@ -170,7 +181,7 @@ def _before(timeline: Timeline, pts: int) -> int | None:
     return timeline.keyframes[index - 1] if index else None
 
 
-def _decode(media: bytes, wanted: set[int], keyframe: int | None) -> dict[int, Frames]:
+def _decode(media: Media, wanted: set[int], keyframe: int | None) -> dict[int, Frames]:
     """Those of the wanted frames that are found from `keyframe` (None = the start) on."""
     found: dict[int, Frames] = {}
     with _opened(media) as (container, stream):
@@ -217,14 +228,15 @@ def first_video(container: Any) -> Any:
 
 
 class _opened:
-    """A video of bytes and its first video stream."""
+    """A video and its first video stream."""
 
-    def __init__(self, media: bytes) -> None:
+    def __init__(self, media: Media) -> None:
         self._media = media
 
     def __enter__(self) -> tuple[Any, Any]:
         try:
-            self._container = av.open(io.BytesIO(self._media), metadata_errors="replace")
+            file = str(self._media) if isinstance(self._media, Path) else io.BytesIO(self._media)
+            self._container = av.open(file, metadata_errors="replace")
         except (av.FFmpegError, OSError) as error:
             raise MediaError(
                 f"the video cannot be opened ({error}); it is cut off or no video: copy or record "
