@@ -282,8 +282,10 @@ class Engine:
 
     # --- text
 
-    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+    def encode_texts(self, texts: Sequence[str], *, truncate: bool = False) -> Embeddings:
         """Embeddings (n, E) of texts, in their order; known ones come from a cache.
+
+        With `truncate` a text beyond the Y-encoder's length is judged by its beginning.
 
         Raises:
             TextError: a text that is empty, too long, or no valid Unicode.
@@ -291,13 +293,14 @@ class Engine:
         with self._lock:
             for text in texts:
                 check_text(text)
-            known = {text: self._texts.get(text) for text in texts}
+            known = {text: self._texts.get((text, truncate)) for text in texts}
             fresh = [text for text, embedding in known.items() if embedding is None]
             for start in range(0, len(fresh), TEXTS_A_BATCH):
                 some = fresh[start : start + TEXTS_A_BATCH]
-                for text, embedding_E in zip(some, self._encode_fresh(some), strict=True):
+                embeddings = self._encode_fresh(some, truncate=truncate)
+                for text, embedding_E in zip(some, embeddings, strict=True):
                     known[text] = embedding_E
-                    self._texts.put(text, embedding_E)
+                    self._texts.put((text, truncate), embedding_E)
             rows = [row for text in texts if (row := known[text]) is not None]
             return np.stack(rows) if rows else np.empty((0, self.embedding_width), np.float32)
 
@@ -306,7 +309,7 @@ class Engine:
         strange = self._tokenizer.target.strange_words(text)
         return 2 * len(strange) > len(text.split())
 
-    def _encode_fresh(self, texts: Sequence[str], *, truncate: bool = False) -> Embeddings:
+    def _encode_fresh(self, texts: Sequence[str], *, truncate: bool) -> Embeddings:
         ids_BL, mask_BL = self._tokenizer.target.encode_batch(
             texts, self.config.y_encoder.max_tokens, truncate=truncate
         )
