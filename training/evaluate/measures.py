@@ -1,4 +1,4 @@
-"""How well scores rank and how honest probabilities are."""
+"""How often scores find the truth, how well they rank, and how honest probabilities are."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating]
 Bools = npt.NDArray[np.bool_]
+
+Ints = npt.NDArray[np.integer]
 
 BINS = 15
 
@@ -61,3 +63,27 @@ def auroc(low_R: Floats, high_R: Floats) -> float:
     below = np.searchsorted(sorted_R, high_R, side="left")
     not_above = np.searchsorted(sorted_R, high_R, side="right")
     return float((below + not_above).mean() / (2 * len(sorted_R)))
+
+
+def ranks(scores_RC: Floats, truth_R: Ints) -> npt.NDArray[np.int64]:
+    """How many candidates score at least as high as the true one (R,): 0 is first, ties are wrong.
+
+    Args:
+        truth_R: column of the true candidate of each row.
+    """
+    true_R1 = np.take_along_axis(scores_RC, truth_R[:, None], axis=1)
+    # Not below, so that what cannot be compared (NaN) is wrong too.
+    not_below_R: npt.NDArray[np.int64] = (~(scores_RC < true_R1)).sum(axis=1)
+    return not_below_R - 1
+
+
+def top_k(rank_R: npt.NDArray[np.int64], k: int) -> float:
+    """Share of rows whose truth is among the first `k`; NaN of nothing."""
+    return float((rank_R < k).mean()) if len(rank_R) else float("nan")
+
+
+def macro_accuracy(right_R: Bools, class_R: npt.NDArray[np.generic]) -> float:
+    """Mean over the classes that occur of the share of right rows; NaN of nothing."""
+    if not len(right_R):
+        return float("nan")
+    return float(np.mean([right_R[class_R == c].mean() for c in np.unique(class_R)]))

@@ -20,6 +20,7 @@ from jsonargparse import auto_cli
 from training.evaluate.blind import shuffled_rows
 from training.evaluate.change import score_change
 from training.evaluate.inverse import score_inverse
+from training.evaluate.measures import macro_accuracy
 from training.evaluate.novelty import score_novelty
 from training.evaluate.observe import Observed, observe, observe_still, predict
 from training.evaluate.questions import score_questions
@@ -159,18 +160,14 @@ def _score_actions(engine: Engine, actions: list[Observed], seed: int) -> dict[s
     rng = np.random.default_rng([seed, 5])
     blind_R = chosen_R[shuffled_rows(rng, [o.episode for o in actions])]
     return {
-        "action_accuracy": _macro(chosen_R == truth_R, truth_R),
-        "action_accuracy_blind": max(_macro(blind_R == truth_R, truth_R), 1 / len(labels)),
+        "action_accuracy": macro_accuracy(chosen_R == truth_R, truth_R),
+        "action_accuracy_blind": max(macro_accuracy(blind_R == truth_R, truth_R), 1 / len(labels)),
     }
 
 
 def _action_name(seen: Observed) -> str:
     action = seen.truth.segment.action
     return action.name if action is not None else IDLE
-
-
-def _macro(right_R: np.ndarray, class_R: np.ndarray) -> float:
-    return float(np.mean([right_R[class_R == c].mean() for c in np.unique(class_R)]))
 
 
 def _score_captions(engine: Engine, actions: list[Observed], seed: int) -> dict[str, float]:

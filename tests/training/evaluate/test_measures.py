@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import brier_score_loss, roc_auc_score
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    brier_score_loss,
+    roc_auc_score,
+    top_k_accuracy_score,
+)
 
-from training.evaluate.measures import auroc, brier, equal_mass_bins
+from training.evaluate.measures import (
+    auroc,
+    brier,
+    equal_mass_bins,
+    macro_accuracy,
+    ranks,
+    top_k,
+)
 
 
 @pytest.mark.parametrize("grid", [1000, 5])
@@ -64,3 +76,26 @@ def test_fewer_items_than_bins_leave_bins_out() -> None:
 def test_what_is_no_confidence_is_refused(confidence: list[float]) -> None:
     with pytest.raises(ValueError, match="confidence"):
         equal_mass_bins(np.array(confidence), np.array([True, False]))
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_top_k_is_scikit_learns(k: int) -> None:
+    rng = np.random.default_rng(1)
+    scores_RC, truth_R = rng.normal(size=(200, 12)), rng.integers(12, size=200)
+    expected = top_k_accuracy_score(truth_R, scores_RC, k=k, labels=range(12))
+    assert top_k(ranks(scores_RC, truth_R), k) == pytest.approx(expected)
+
+
+def test_ties_and_nan_are_wrong() -> None:
+    scores_RC = np.array([[1.0, 1.0, 0.0], [np.nan, 0.0, 0.0], [0.5, np.nan, 0.0]])
+    assert ranks(scores_RC, np.array([0, 0, 0])).tolist() == [1, 2, 1]
+    assert np.isnan(top_k(np.array([], dtype=np.int64), 1))
+
+
+def test_macro_accuracy_is_scikit_learns_balanced_accuracy() -> None:
+    rng = np.random.default_rng(2)
+    truth_R = rng.choice(5, size=300, p=[0.6, 0.2, 0.1, 0.05, 0.05])
+    chosen_R = np.where(rng.random(300) < 0.5, truth_R, rng.integers(5, size=300))
+    expected = balanced_accuracy_score(truth_R, chosen_R)
+    assert macro_accuracy(chosen_R == truth_R, truth_R) == pytest.approx(expected)
+    assert np.isnan(macro_accuracy(np.array([], dtype=np.bool_), np.array([])))
