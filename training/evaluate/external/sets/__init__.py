@@ -1,0 +1,1 @@
+"""One module a benchmark: its published format, its candidates and its query."""
