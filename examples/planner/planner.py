@@ -39,6 +39,8 @@ SAME = 0.9
 STILL_S = 2.0
 """So long after an action a clip shows nothing of it any more."""
 PATIENCE_S = 120.0
+SEARCH_S = 90.0
+"""So long may the node imagine for one request."""
 MOST_AT_ONCE = 1024
 """Sequences of one request; the node takes twice as many."""
 POLL_S = 0.05
@@ -187,7 +189,9 @@ class Planner:
         sequences = [
             ActionSequence(id=str(at), actions=_actions(plan)) for at, plan in enumerate(plans)
         ]
-        request = RolloutTransitions.Goal(sequences=sequences, goal_text=goal)
+        request = RolloutTransitions.Goal(
+            sequences=sequences, goal_text=goal, deadline=Duration(sec=round(SEARCH_S))
+        )
         self._wait(self._rollout.server_is_ready, "the action rollout_transitions")
         goal_handle = self._result(self._rollout.send_goal_async(request))
         result = self._result(goal_handle.get_result_async()).result
