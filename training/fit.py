@@ -104,7 +104,10 @@ def fit(
     loop = _Loop(stage, config, out, ranks)
     watch = Watch(out, config.steps, config.batch_size, ranks, loop.device, say)
     with watch, Guard(ranks) as guard:
-        loop.run(watch, guard)
+        try:
+            loop.run(watch, guard)
+        finally:
+            loop.close()
 
 
 class _Loop:
@@ -157,6 +160,10 @@ class _Loop:
         scores = ranks.means(self._parallel.evaluate())
         if scores:
             watch.write(config.steps, self._seconds, scores)
+
+    def close(self) -> None:
+        """Let a state that is being written become whole: who goes on writes to the same place."""
+        self._states.settle()
 
     def _save_or_stop(self, step: int, asked: bool) -> None:
         """Save where it is time, at the end, or where somebody asks to stop; then stop."""

@@ -16,7 +16,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from torch.distributed.checkpoint.state_dict_saver import async_save
 
 from training.distributed import ALONE, Ranks
 
+SETTLE_S = 60.0
 STATES_FOLDER = "states"
 MANIFEST = "state.json"
 
@@ -140,6 +141,14 @@ class States:
         if self._saving is not None:
             saving, self._saving = self._saving, None
             saving.result()
+
+    def settle(self) -> None:
+        """Until nothing is being written any more, whether it could be or not.
+
+        Not for ever: another rank may have died over it.
+        """
+        if self._saving is not None:
+            wait([self._saving], SETTLE_S)
 
     def load(self, module: nn.Module, optimiser: torch.optim.Optimizer) -> Progress:
         """Restore the newest whole state in place; `Progress()` where there is none.

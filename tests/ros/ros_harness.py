@@ -329,7 +329,12 @@ RCLPYS_OWN = (
 
 
 def endpoints_of(asking: Node, name: str, namespace: str) -> set[tuple[str, str, str]]:
-    """What a running node has beside what every node has: (what, full name, type)."""
+    """What a running node has beside what every node has: (what, full name, type).
+
+    Nothing of a node that is not discovered yet.
+    """
+    if (name, namespace) not in asking.get_node_names_and_namespaces():
+        return set()
     found = {
         "publishes": asking.get_publisher_names_and_types_by_node(name, namespace),
         "subscribes": asking.get_subscriber_names_and_types_by_node(name, namespace),

@@ -67,7 +67,12 @@ class ImageTextEmbedder:
     def _ids(self, texts: list[str]) -> dict[str, Tensor]:
         limit = int(self._model.config.text_config.max_position_embeddings)  # type: ignore[union-attr, arg-type]
         ids = self._tokenizer(
-            texts, padding="max_length", truncation=True, max_length=limit, return_tensors="pt"
+            texts,
+            padding="max_length",
+            padding_side="right",
+            truncation=True,
+            max_length=limit,
+            return_tensors="pt",
         )
         # No mask: SigLIP was trained to see its padding, and CLIP, being causal, cannot see it.
         return self._moved({"input_ids": ids["input_ids"]})
@@ -95,7 +100,9 @@ class PerceptionEncoderEmbedder(ImageTextEmbedder):
         return embeddings
 
     def _ids(self, texts: list[str]) -> dict[str, Tensor]:
-        ids = self._tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+        ids = self._tokenizer(
+            texts, padding=True, padding_side="right", truncation=True, return_tensors="pt"
+        )
         return self._moved({name: ids[name] for name in ("input_ids", "attention_mask")})
 
 

@@ -93,8 +93,10 @@ def test_texts_are_what_transformers_makes_of_them(folder: Path) -> None:
     texts = ["opening something", "tearing", "something " * 50]
     found_BE = embedder.embed_texts(texts)
     model = transformers.AutoModel.from_pretrained(folder).eval()
+    read = transformers.AutoTokenizer.from_pretrained(folder)
+    padded = {"padding": "max_length", "padding_side": "right", "max_length": 12}
     for text, found_E in zip(texts, found_BE, strict=True):
-        ids = tokenizer()([text], padding="max_length", truncation=True, max_length=12)
+        ids = read([text], truncation=True, **padded)
         with torch.inference_mode():
             kept = torch.tensor(ids["input_ids"])
             expected_E = model.get_text_features(input_ids=kept).pooler_output[0]
