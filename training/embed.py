@@ -119,11 +119,11 @@ class EmbedStage:
         tokens_BTND = F.dropout(clean_BTND, self._settings.token_dropout, self._module.training)
         ids_BL, mask_BL = batch["query_ids_BL"], batch["query_mask_BL"]
         predictor = self._model.predictor
-        if "after_pixels" not in batch:
+        if "after_RFCHW" not in batch:
             return predictor(tokens_BTND, ids_BL, mask_BL), None
         rows = len(tokens_BTND)
         rollouts = len(ids_BL) - rows
-        longer = len(batch["after_pixels"]) - rollouts
+        longer = len(batch["after_RFCHW"]) - rollouts
         first = predictor.imagine(tokens_BTND, ids_BL[:rows], mask_BL[:rows])
         # The change is learnt from dropped tokens, but it is a change of the clean ones.
         dropped_BND = clean_BTND[:, -1] - tokens_BTND[:, -1]
@@ -135,9 +135,9 @@ class EmbedStage:
         )
 
     @torch.no_grad()
-    def _around(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def _after_and_before(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Tokens (R + S, N, D) of the scenes after the actions of rollouts, and before them."""
-        after_RND: Tensor = self._model.x_encoder(normalise(batch["after_pixels"]))[:, -1].float()
+        after_RND: Tensor = self._model.x_encoder(normalise(batch["after_RFCHW"]))[:, -1].float()
         rollouts = len(batch["query_ids_BL"]) - len(batch["tokens_BTND"])
         before_RND = torch.cat([batch["tokens_BTND"][:rollouts, -1].float(), after_RND])
         return after_RND, before_RND[: len(after_RND)]
@@ -150,7 +150,7 @@ class EmbedStage:
         if self._heads is not None:
             loss, metrics = self._heads.loss(hidden.middle_BNW, hidden.late_BNW, batch)
         if next_RND is not None:
-            token_loss, token_metrics = next_token_loss(next_RND, *self._around(batch))
+            token_loss, token_metrics = next_token_loss(next_RND, *self._after_and_before(batch))
             loss, metrics = loss + NEXT_TOKEN_WEIGHT * token_loss, metrics | token_metrics
         return pairs_of(batch, predicted_BE, text_UE, self._temperature), loss, metrics
 

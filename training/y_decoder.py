@@ -54,9 +54,8 @@ class YDecoderStage:
     @torch.no_grad()
     def _embeddings(self, batch: dict[str, Tensor]) -> Tensor:
         text_UE = encode_texts(self._model, batch, train=False)
-        text_BE = text_UE[batch["target_row_B"]].float()
-        noise_BE = self._noise * torch.randn_like(text_BE) / text_BE.shape[-1] ** 0.5
-        noisy_BE = F.normalize(text_BE + noise_BE, dim=-1)
+        text_BE = text_UE[batch["target_row_B"]]
+        noisy_BE = noisy(text_BE, self._noise)
         split = int(len(text_BE) * self._predicted_share)
         if "tokens_BTND" in batch:
             tokens_BTND = batch["tokens_BTND"][:split].float()
@@ -71,6 +70,13 @@ class YDecoderStage:
 
     def evaluate(self) -> dict[str, float]:
         return {}
+
+
+def noisy(text_BE: Tensor, noise: float) -> Tensor:
+    """Embeddings of texts with noise of about this length added: float32, unit norm."""
+    text_BE = text_BE.float()
+    noise_BE = noise * torch.randn_like(text_BE) / text_BE.shape[-1] ** 0.5
+    return F.normalize(text_BE + noise_BE, dim=-1)
 
 
 def spelling_loss(

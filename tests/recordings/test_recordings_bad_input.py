@@ -89,9 +89,14 @@ def test_an_empty_file(name: str, engine: Engine, tmp_path: Path) -> None:
         ("a.txt", b"words", "neither a bag"),
         ("a.mp4", b"words", "neither a bag"),
         ("noname", b"\x89MCAP0\r\n and so on", "name it .mcap"),
+        ("a.mcap", b"age-encryption.org/v1\n-> X25519", "is encrypted: decrypt it"),
+        ("a.db3", b"Salted__" + bytes(range(40)), "is encrypted: decrypt it"),
+        ("a.mcap.asc", b"-----BEGIN PGP MESSAGE-----\n", "is encrypted: decrypt it"),
+        ("a.mcap.gpg", b"\x85\x01\x0c\x03" + bytes(40), "is encrypted: decrypt it"),
+        ("a.db3", bytes(range(99, 150)), "if it is encrypted, decrypt it"),  # as SQLCipher writes
     ],
 )
-def test_a_foreign_file(
+def test_a_foreign_or_encrypted_file(
     name: str, content: bytes, mend: str, engine: Engine, tmp_path: Path
 ) -> None:
     path = tmp_path / name
@@ -103,24 +108,6 @@ def test_an_mcap_that_is_not_of_ros_2(engine: Engine, tmp_path: Path) -> None:
     file = file_of(write_bag(tmp_path / "bag", film()))
     file.write_bytes(file.read_bytes().replace(b"\x04\0\0\0ros2", b"\x04\0\0\0json", 1))
     assert "Profile is not ros2" in said(file, engine)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "mend"),
-    [
-        ("a.mcap", b"age-encryption.org/v1\n-> X25519", "is encrypted: decrypt it"),
-        ("a.db3", b"Salted__" + bytes(range(40)), "is encrypted: decrypt it"),
-        ("a.mcap.asc", b"-----BEGIN PGP MESSAGE-----\n", "is encrypted: decrypt it"),
-        ("a.mcap.gpg", b"\x85\x01\x0c\x03" + bytes(40), "is encrypted: decrypt it"),
-        ("a.db3", bytes(range(99, 150)), "if it is encrypted, decrypt it"),  # as SQLCipher writes
-    ],
-)
-def test_an_encrypted_file(
-    name: str, content: bytes, mend: str, engine: Engine, tmp_path: Path
-) -> None:
-    path = tmp_path / name
-    path.write_bytes(content)
-    assert mend in said(path, engine)
 
 
 def test_an_mcap_whose_chunks_cannot_be_unpacked(engine: Engine, tmp_path: Path) -> None:

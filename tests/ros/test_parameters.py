@@ -123,6 +123,16 @@ def test_what_is_not_live_may_change_while_unlocked(context: Context) -> None:
     assert parameters.config.device == "cpu"
 
 
+def test_what_is_not_live_says_of_a_node_without_lifecycle_to_start_it_again(
+    context: Context,
+) -> None:
+    made = node(context)
+    parameters = Parameters(made, PerceptionConfig)
+    refused = made.set_parameters([Parameter("device", value="cpu")])[0]
+    assert not refused.successful and "start the node again" in refused.reason
+    assert parameters.config.device == PerceptionConfig().device
+
+
 def test_a_combination_can_be_refused(context: Context) -> None:
     def check(config: PerceptionConfig) -> None:
         if config.rate_hz > config.stale_after_s:

@@ -88,7 +88,7 @@ def test_rollouts_come_first_and_their_second_questions_last(
     rows, batch = batches.rows(3), batches[3]
     assert [row.after is not None for row in rows] == [True] * 4 + [False] * 12
     assert [row.after_then is not None for row in rows] == [True] * 2 + [False] * 14
-    assert len(batch["after_pixels"]) == 6 and len(batch["tokens_BTND"]) == 16
+    assert len(batch["after_RFCHW"]) == 6 and len(batch["tokens_BTND"]) == 16
     assert len(batch["query_ids_BL"]) == len(batch["key_B"]) == 20
     thens = [row.then.key for row in rows[:4] if row.then is not None]
     assert batch["key_B"][16:].tolist() == thens

@@ -14,20 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from training.evaluate.measures import Interval
+
 DRAWS = 4000
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A score, and between which bounds it lies with the level asked for."""
-
-    value: float
-    low: float
-    high: float
-
-    def excludes_zero(self) -> bool:
-        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +57,12 @@ class Answers:
         return len(np.unique(self.episode_R))
 
 
-def estimate(answers: Answers, level: float = 0.95, draws: int = DRAWS) -> Estimate:
+def estimate(answers: Answers, level: float = 0.95, draws: int = DRAWS) -> Interval:
     """A learner's score over its seeds."""
     return _estimate([(answers, 1.0)], level, draws)
 
 
-def difference(ours: Answers, theirs: Answers, level: float = 0.95, draws: int = DRAWS) -> Estimate:
+def difference(ours: Answers, theirs: Answers, level: float = 0.95, draws: int = DRAWS) -> Interval:
     """Our score less theirs.
 
     Raises:
@@ -84,7 +74,7 @@ def difference(ours: Answers, theirs: Answers, level: float = 0.95, draws: int =
     return _estimate([(ours, 1.0), (theirs, -1.0)], level, draws)
 
 
-def _estimate(signed: Sequence[tuple[Answers, float]], level: float, draws: int) -> Estimate:
+def _estimate(signed: Sequence[tuple[Answers, float]], level: float, draws: int) -> Interval:
     rng = np.random.default_rng(0)
     seeds, episodes = len(signed[0][0].worth_SR), signed[0][0].episodes
     weight_DE = rng.multinomial(episodes, np.full(episodes, 1 / episodes), draws).astype(float)
@@ -93,4 +83,4 @@ def _estimate(signed: Sequence[tuple[Answers, float]], level: float, draws: int)
     value = sum(sign * float(a.scores(once_1E).mean()) for a, sign in signed)
     drawn_D = sum(sign * np.einsum("sd,ds->d", a.scores(weight_DE), seed_DS) for a, sign in signed)
     low, high = np.quantile(drawn_D, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(float(value), float(low), float(high))
+    return Interval(float(value), float(low), float(high))

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.compare.bootstrap import Answers, Estimate, difference
+from training.compare.bootstrap import Answers, difference
+from training.evaluate.measures import Interval
 
 SAMPLES, SECONDS, CURVE = "equal samples", "equal time", "whole curve"
 
@@ -109,7 +110,7 @@ class Curve:
         return Answers(worth_SR, first.episode_R, first.kind_R)
 
 
-def judge(claim: Claim, curves: Mapping[str, Curve]) -> Estimate | None:
+def judge(claim: Claim, curves: Mapping[str, Curve]) -> Interval | None:
     """How far `ours` lies above `theirs`; None where one has no such score (yet, at that time)."""
     if claim.ours not in curves or claim.theirs not in curves:
         return None
@@ -127,7 +128,7 @@ def judge(claim: Claim, curves: Mapping[str, Curve]) -> Estimate | None:
     return difference(*pair, level=LEVEL)
 
 
-def verdict(found: Estimate | None) -> str:
+def verdict(found: Interval | None) -> str:
     if found is None:
         return "not measured"
     if not found.excludes_zero():

@@ -24,7 +24,7 @@ from training.loss import Temperature
 from training.pairs import Pairs
 from training.runs import YDecoderRun
 from training.tabletop.tasks import LABEL_QUERY
-from training.y_decoder import spelling_loss
+from training.y_decoder import noisy, spelling_loss
 from vljepa_ros.model.engine import Embeddings, Tokens
 from vljepa_ros.model.y_decoder import YDecoder
 
@@ -97,7 +97,7 @@ class _Embedding:
     def _embeddings(self, clips: Sequence[Tokens], queries: Sequence[str]) -> Embeddings:
         """Of one query a clip (R, E), on the CPU."""
         parts = [
-            self._embed(tokens_BTND, *self._encoded(some))
+            self._embed(tokens_BTND, *self._frozen.query_ids(some))
             for tokens_BTND, some in chunks(clips, queries, self._frozen.device)
         ]
         embeddings: Embeddings = torch.cat(parts).cpu().numpy()
@@ -106,11 +106,6 @@ class _Embedding:
     def _embed(self, tokens_BTND: Tensor, ids_BL: Tensor, mask_BL: Tensor) -> Tensor:
         embedding_BE: Tensor = self._layers(tokens_BTND, ids_BL, mask_BL)
         return embedding_BE
-
-    def _encoded(self, queries: Sequence[str]) -> tuple[Tensor, Tensor]:
-        limit = self._frozen.config.predictor.max_query_tokens
-        ids_BL, mask_BL = self._frozen.tokenizer.encode_batch(queries, limit)
-        return ids_BL.to(self._frozen.device), mask_BL.to(self._frozen.device)
 
 
 class JepaLearner(_Embedding):
@@ -146,10 +141,8 @@ class JepaLearner(_Embedding):
     ) -> tuple[Tensor, dict[str, float]]:
         """Teacher forcing from predicted embeddings, and for the other rows from noisy targets."""
         run = YDecoderRun()
-        target_BE = pairs.target_BE.float()
-        noise_BE = run.noise * torch.randn_like(target_BE) / target_BE.shape[-1] ** 0.5
-        heard_BE = F.normalize(target_BE + noise_BE, dim=-1)
-        split = int(len(target_BE) * run.predicted_share)
+        heard_BE = noisy(pairs.target_BE, run.noise)
+        split = int(len(heard_BE) * run.predicted_share)
         heard_BE[:split] = pairs.predicted_BE[:split].detach().to(heard_BE.dtype)
         ids_BM, mask_BM = target_tokens(batch, self._frozen.tokenizer.eos_id)
         return spelling_loss(decoder(heard_BE, ids_BM, mask_BM), ids_BM, mask_BM)
@@ -164,7 +157,7 @@ class JepaLearner(_Embedding):
         tokenizer, texts = self._frozen.tokenizer, list[str]()
         for tokens_BTND, some in chunks(clips, queries, self._frozen.device):
             ids_BM = self._decoder.generate(
-                self._embed(tokens_BTND, *self._encoded(some)),
+                self._embed(tokens_BTND, *self._frozen.query_ids(some)),
                 eos_id=tokenizer.eos_id,
                 pad_id=tokenizer.pad_id,
                 max_new_tokens=LONGEST_CAPTION,
@@ -179,7 +172,7 @@ class DualLearner(_Embedding):
     def __init__(self, frozen: Frozen, batches: Dataset[dict[str, Tensor]]) -> None:
         super().__init__(frozen, batches, own_candidates=False)
         config = frozen.config
-        self._fixed = self._encoded([config.caption_query, config.scene_query, LABEL_QUERY])
+        self._fixed = frozen.query_ids([config.caption_query, config.scene_query, LABEL_QUERY])
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         known_B = self._needs_no_query(batch)

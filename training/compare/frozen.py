@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from training.distributed import resolved
 from training.precision import attention
@@ -44,6 +46,12 @@ class Frozen:
         """The same weights as the robot uses them: to see test streams and to embed candidates."""
         device = torch.device(self.device)
         return Engine(self.model, self.tokenizer, sha256=self.sha256, device=device)
+
+    def query_ids(self, queries: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Ids and mask (B, L) of queries."""
+        limit = self.config.predictor.max_query_tokens
+        ids_BL, mask_BL = self.tokenizer.encode_batch(queries, limit)
+        return ids_BL.to(self.device), mask_BL.to(self.device)
 
     def layers(self, layers: int = 0) -> Predictor:
         """New layers of the checkpoint's size; `layers` 0 = as many as it has."""

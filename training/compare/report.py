@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from training.compare import ask
-from training.compare.bootstrap import Answers, Estimate, estimate
+from training.compare.bootstrap import Answers, estimate
 from training.compare.claims import (
     ANSWERED,
     BLIND,
@@ -26,6 +26,7 @@ from training.compare.claims import (
     verdict,
 )
 from training.compare.runner import COMPARISON, ITEMS, RUN, Run, answers, finished
+from training.evaluate.measures import Interval
 from training.tabletop.world import WORLD_VERSION
 from vljepa_ros.config import ConfigError
 
@@ -160,7 +161,7 @@ def _of_learner(found: Results, one: Learnt) -> dict[str, object]:
     }
 
 
-def _numbers(found: Estimate) -> dict[str, float]:
+def _numbers(found: Interval) -> dict[str, float]:
     return {name: round(value, 5) for name, value in asdict(found).items()}
 
 
@@ -201,7 +202,7 @@ def draw(found: Results, picture: Path) -> None:
     figure.savefig(picture)
 
 
-def _line(ax: Axes, x: Sequence[float], scores: Sequence[Estimate], learner: str) -> None:
+def _line(ax: Axes, x: Sequence[float], scores: Sequence[Interval], learner: str) -> None:
     colour = COLOURS[learner]
     values = [score.value for score in scores]
     ax.plot(x, values, color=colour, marker="o", ms=3, lw=1.2, label=learner)

@@ -65,7 +65,7 @@ class TokenLearner:
         """Mean log-probability a token: the lowest perplexity wins."""
         self.model.eval()
         for clip_TND, item in zip(clips, items, strict=True):
-            query_ids_1L, _ = self._encoded([item.query])
+            query_ids_1L, _ = self._frozen.query_ids([item.query])
             ids_CM, mask_CM = self._frozen.tokenizer.encode_batch(
                 item.candidates, MAX_TEXT_TOKENS + 1, eos=True
             )
@@ -82,11 +82,7 @@ class TokenLearner:
         self.model.eval()
         texts: list[str] = []
         for tokens_BTND, some in chunks(clips, queries, self._frozen.device):
-            ids_BM = self.model.generate(tokens_BTND, *self._encoded(some), LONGEST_CAPTION)
+            query = self._frozen.query_ids(some)
+            ids_BM = self.model.generate(tokens_BTND, *query, LONGEST_CAPTION)
             texts += self._frozen.tokenizer.decode(ids_BM)
         return texts
-
-    def _encoded(self, queries: Sequence[str]) -> tuple[Tensor, Tensor]:
-        limit = self._frozen.config.predictor.max_query_tokens
-        ids_BL, mask_BL = self._frozen.tokenizer.encode_batch(queries, limit)
-        return ids_BL.to(self._frozen.device), mask_BL.to(self._frozen.device)

@@ -15,6 +15,18 @@ Ints = npt.NDArray[np.integer]
 BINS = 15
 
 
+@dataclass(frozen=True)
+class Interval:
+    """A figure, and between which bounds it lies."""
+
+    value: float
+    low: float
+    high: float
+
+    def excludes_zero(self) -> bool:
+        return self.low > 0 or self.high < 0
+
+
 @dataclass(frozen=True, eq=False)
 class Bins:
     """Items of rising confidence in bins of equal size (`size_B`); empty bins are left out."""

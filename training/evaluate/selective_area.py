@@ -8,24 +8,15 @@ ones.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from training.evaluate.measures import Interval
 from training.evaluate.selective import Curve, Floats
 from training.evaluate.selective_scores import resampled_weights
 
 SPAN = (0.5, 4.0)
 """Decodes per true event."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A figure with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def quality_at(decodes_K: Floats, quality_K: Floats, decodes: Floats) -> Floats:
@@ -91,6 +82,6 @@ def _pooled_area(curve: Curve, weights_R: Floats, events_R: Floats) -> float:
 
 
 def _interval(areas_N: Floats) -> Interval:
-    """Of all streams first, then of the resampled ones."""
+    """95 %; of all streams first, then of the resampled ones."""
     low, high = np.percentile(areas_N[1:], (2.5, 97.5))
     return Interval(float(areas_N[0]), float(low), float(high))

@@ -98,7 +98,7 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
     def _row(self, task: str, rng: np.random.Generator) -> Row | None:
         if task in ("transition", "rollout", "longer"):
             row = self._transition(rng)
-            return row if row is None or task == "transition" else self._on(row, task, rng)
+            return row if row is None or task == "transition" else self._rollout(row, task, rng)
         if task == "inverse":
             return self._inverse(self._windows.draw_step(rng), rng)
         window = self._windows.draw(task, rng)
@@ -114,7 +114,7 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
             return None
         return Row(before.tokens_TND, asked, before.stream, before.labels_LGG)
 
-    def _on(self, row: Row, task: str, rng: np.random.Generator) -> Row | None:
+    def _rollout(self, row: Row, task: str, rng: np.random.Generator) -> Row | None:
         """A transition with what is asked of the scene after it."""
         assert row.asked.after is not None
         after = self._windows.scene(row.asked.after, row.stream, rng)
@@ -145,7 +145,7 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
         asked = [row.asked for row in rows] + [row.then for row in rows if row.then is not None]
         batch = {"tokens_BTND": torch.from_numpy(np.stack([row.tokens_TND for row in rows]))}
         if scenes:
-            batch["after_pixels"] = torch.from_numpy(np.stack([s.pixels_FCHW for s in scenes]))
+            batch["after_RFCHW"] = torch.from_numpy(np.stack([s.pixels_FCHW for s in scenes]))
         batch |= text_tensors(self._tokenizer, "query", [s.query for s in asked])
         batch |= target_tensors(self._tokenizer, asked)
         batch |= text_tensors(self._tokenizer, "canonical", [s.canonical for s in asked], eos=True)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from training.tabletop.cache import CROP_PX, DIRECT_SIZE_HW, RATE_HZ, CachedEpisode, FrameCache
 from training.tabletop.grounding import LABELS, LabelsLGG, labels_of
-from training.tabletop.render import sensor_noise
+from training.tabletop.render import SLIGHT_NOISE, sensor_noise
 from training.tabletop.tasks import IDLE_SHARE
 from training.tabletop.windows import WindowTruth, still_truth, truth
 from training.tabletop.world import Action, Episode, SceneState, Segment
@@ -22,8 +22,6 @@ from vljepa_ros.model.preprocessing import resize_crop_uint8
 
 UNDECIDED_SHARE = 0.3
 """Windows whose outcome cannot be seen yet are kept this often: the stream shows them too."""
-NOISE = (0.5, 2.5)
-"""Grey levels of a camera's noise."""
 Tokens = npt.NDArray[np.generic]
 
 
@@ -130,7 +128,7 @@ class Windows:
         """What a stream's camera would see of a scene: one tubelet, with slight noise."""
         world = self._worlds[stream]
         image_HWC = world.renderer.render(state, DIRECT_SIZE_HW, world.camera, world.look)
-        frames = sensor_noise(np.stack([image_HWC] * 2), rng, float(rng.uniform(*NOISE)))
+        frames = sensor_noise(np.stack([image_HWC] * 2), rng, float(rng.uniform(*SLIGHT_NOISE)))
         pixels_FCHW = resize_crop_uint8(frames, CROP_PX).numpy()
         return Scene(pixels_FCHW, still_truth(state), self.labels_of(state, stream))
 

@@ -116,6 +116,10 @@ def _tip(state: SceneState, camera: Camera) -> tuple[float, float]:
     return (float(x), float(y))
 
 
+SLIGHT_NOISE = (0.5, 2.5)
+"""Grey levels of a good camera's noise."""
+
+
 def sensor_noise(
     frames_THWC: npt.NDArray[np.uint8], rng: np.random.Generator, sigma: float
 ) -> npt.NDArray[np.uint8]:

@@ -38,7 +38,16 @@ class WindowTruth:
 
 def truth(episode: Episode, end_s: float) -> WindowTruth:
     """The truth of the clip whose newest frame is taken at `end_s`."""
-    segment = episode.segment_at(end_s)
+    return _truth_in(episode.segment_at(end_s), end_s)
+
+
+def still_truth(state: SceneState) -> WindowTruth:
+    """What is true of a scene that a stream does not show, once nothing has moved for a clip."""
+    end_s = CLIP_FRAMES / RATE_HZ
+    return _truth_in(still_segment(state, 0.0, end_s), end_s)
+
+
+def _truth_in(segment: Segment, end_s: float) -> WindowTruth:
     state = segment.state(end_s)
     idle = segment.action is None
     decided = end_s - segment.onset_s >= SETTLED_S if idle else end_s >= segment.decided_s
@@ -49,19 +58,6 @@ def truth(episode: Episode, end_s: float) -> WindowTruth:
         scene_meaning=scene_meaning(state) if idle else None,
         segment=segment,
         state=state,
-    )
-
-
-def still_truth(state: SceneState) -> WindowTruth:
-    """What is true of a scene that a stream does not show, once nothing moves in it."""
-    segment = still_segment(state, 0.0, CLIP_FRAMES / RATE_HZ)
-    return WindowTruth(
-        action_meaning=segment.meaning,
-        action_label=action_label(IDLE),
-        decided=True,
-        scene_meaning=scene_meaning(segment.state(0.0)),
-        segment=segment,
-        state=segment.state(0.0),
     )
 
 

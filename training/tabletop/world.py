@@ -15,7 +15,13 @@ from training.tabletop.meaning import Meaning, action_meaning, idle_meaning
 from training.tabletop.motion import Motion
 from training.tabletop.names import WORLD_VERSION
 from training.tabletop.planner import choose
-from training.tabletop.render import DenseLabels, PainterRenderer, Renderer, sensor_noise
+from training.tabletop.render import (
+    SLIGHT_NOISE,
+    DenseLabels,
+    PainterRenderer,
+    Renderer,
+    sensor_noise,
+)
 from training.tabletop.scene import random_scene
 from training.tabletop.splits import generator
 from training.tabletop.state import SceneState
@@ -125,7 +131,7 @@ class Episode:
         frames = np.stack([self.render(float(t), size_hw) for t in times])
         if rng is None:
             return frames
-        return sensor_noise(frames, rng, float(rng.uniform(0.5, 2.5)))
+        return sensor_noise(frames, rng, float(rng.uniform(*SLIGHT_NOISE)))
 
     def dense_labels(self, t: float, crop_px: int = 96, grid: int = 24) -> DenseLabels:
         """What each cell of the model's crop shows at t."""

@@ -14,6 +14,8 @@ MAX_CHARACTERS = 4096
 """Longest text taken in; more than any query, label or caption of a robot."""
 
 # The first that a vocabulary knows is used: ours, Llama 3's and Gemma's names.
+STRANGE_PIECES = 0.6
+"""A word in more pieces than this share of its letters is none that was learnt."""
 PAD_NAMES = ("<pad>", "<|finetune_right_pad_id|>", "<|end_of_text|>")
 BOS_NAMES = ("<bos>", "<|begin_of_text|>")
 EOS_NAMES = ("<eos>", "<|end_of_text|>")
@@ -125,7 +127,8 @@ class Tokenizer:
         words = text.split()
         encodings = self._inner.encode_batch(words, add_special_tokens=False)
         pieces = [len(encoding.ids) for encoding in encodings]
-        return [w for w, n in zip(words, pieces, strict=True) if n > max(1.0, 0.6 * len(w))]
+        most = [max(1.0, STRANGE_PIECES * len(word)) for word in words]
+        return [w for w, n, limit in zip(words, pieces, most, strict=True) if n > limit]
 
     def decode(self, ids: Tensor | Sequence[Sequence[int]]) -> list[str]:
         """Texts of id rows, each read up to its first EOS; special ids leave no trace.

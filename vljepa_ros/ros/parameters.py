@@ -33,14 +33,15 @@ class Parameters(Generic[C]):
         node: Node,
         cls: type[C],
         *,
-        locked: Callable[[], bool] = lambda: True,
+        locked: Callable[[], bool] | None = None,
         changed: Callable[[C], None] = lambda config: None,
         check: Callable[[C], Any] = lambda config: None,
         beside: Sequence[type[Any]] = (),
     ) -> None:
         """
         Args:
-            locked: whether settings that are not live must refuse to change now.
+            locked: whether settings that are not live must refuse to change now; None = always, of
+                a node without a lifecycle.
             changed: called with the new config after a change.
             check: raises ConfigError for a combination of values that cannot be used.
             beside: configs of the other nodes of the process. A value that is given to no node by
@@ -71,6 +72,18 @@ class Parameters(Generic[C]):
         self._check(config)
         return config
 
+    def _check_unlocked(self, name: str) -> None:
+        if self._locked is None:
+            raise ConfigError(
+                f"parameter {name} is read at the start only: start the node again with the new "
+                "value"
+            )
+        if self._locked():
+            raise ConfigError(
+                f"parameter {name} can change while the node is unconfigured only: deactivate and "
+                "clean up, set it, then configure again"
+            )
+
     def _on_set(self, changes: Sequence[Parameter]) -> SetParametersResult:
         """rclpy's callback before a change: refuse with a reason, or take all of it."""
         ours = [change for change in changes if change.name in self._settings]
@@ -81,11 +94,8 @@ class Parameters(Generic[C]):
                 if change.type_ is Parameter.Type.NOT_SET:
                     raise ConfigError(f"parameter {change.name} cannot be deleted")
                 values[change.name] = setting.check(change.value)
-                if self._locked() and not setting.live:
-                    raise ConfigError(
-                        f"parameter {change.name} can change while the node is unconfigured only: "
-                        "deactivate and clean up, set it, then configure again"
-                    )
+                if not setting.live:
+                    self._check_unlocked(change.name)
             config = self._build(values)
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))

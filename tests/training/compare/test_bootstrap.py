@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.compare.bootstrap import Answers, Estimate, difference, estimate
+from training.compare.bootstrap import Answers, difference, estimate
 from training.compare.claims import (
     CLAIMS,
     CURVE,
@@ -15,6 +15,7 @@ from training.compare.claims import (
     judge,
     verdict,
 )
+from training.evaluate.measures import Interval
 
 NORMAL_95 = 1.959964
 
@@ -25,7 +26,7 @@ def single(rng: np.random.Generator, share: float, seeds: int = 1, items: int = 
     return Answers(right, np.arange(items))
 
 
-def half_width(found: Estimate) -> float:
+def half_width(found: Interval) -> float:
     return (found.high - found.low) / 2
 
 
