@@ -9,13 +9,13 @@ one shift calibrate it on other streams, and the scenes' and instructions' usual
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from training.odds import OddsRun, aside_streams, learn
 from training.tabletop import language
 from training.tabletop.actions import DURATIONS_S, Action, possible_actions
 from training.tabletop.batches import MAX_TEXT_TOKENS
@@ -26,7 +26,6 @@ from vljepa_ros.model.reliability import Reliability, token_pairs
 from vljepa_ros.model.text import Tokenizer
 from vljepa_ros.model.vljepa import VLJepa
 
-HIDDEN = 64
 DIRECTIONS = 48
 CALIBRATION_SHARE = 0.4
 KNOWN_SHARE = 0.995
@@ -38,14 +37,15 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class ReliabilityRun:
-    """How much is measured and how the small network learns."""
+    """How much is measured and how the small networks learn."""
 
     moments: int = 4000
-    steps: int = 600
-    batch_size: int = 512
-    lr: float = 2e-3
-    weight_decay: float = 0.1
-    dropout: float = 0.3
+    doubt: OddsRun = field(default_factory=OddsRun)
+    answers: int = 80
+    """Batches of answers whose words are found, for the clarity (training/clarity.py)."""
+    clarity: OddsRun = field(
+        default_factory=lambda: OddsRun(hidden=128, steps=1500, weight_decay=0.05, dropout=0.2)
+    )
     seed: int = 0
 
 
@@ -73,7 +73,8 @@ def measure(
     judged = _judge(model, tokenizer, moments, rng)
     network = _learn(judged, config, say)
     scenes = _scenes(torch.stack([torch.from_numpy(m.tokens_TND[-1]) for m in moments]))
-    return Reliability(**network, **scenes, pairs_P=_known_pairs(tokenizer, rng))
+    pairs = {"pairs_P": _known_pairs(tokenizer, rng)}
+    return Reliability.from_tensors(network | scenes | pairs)
 
 
 @torch.no_grad()
@@ -118,62 +119,19 @@ def _is_wrong(
 def _learn(
     judged: _Judged, config: ReliabilityRun, say: Callable[[str], None]
 ) -> dict[str, Tensor]:
-    """The network, its last layer scaled and shifted to be calibrated on streams of its own."""
-    streams = judged.stream_M.unique()
-    held = streams[torch.randperm(len(streams))[: round(len(streams) * CALIBRATION_SHARE)]]
-    calibration_M = torch.isin(judged.stream_M, held)
-    network = _fit(judged.pooled_MW[~calibration_M], judged.wrong_M[~calibration_M], config)
-    first, last = network[0], network[3]
-    assert isinstance(first, nn.Linear) and isinstance(last, nn.Linear)
-    with torch.no_grad():
-        doubt_M = network(judged.pooled_MW[calibration_M])[:, 0]
-    scale, shift = _calibrate(doubt_M, judged.wrong_M[calibration_M])
+    """The network, calibrated on streams of its own."""
+    held_M = aside_streams(judged.stream_M, CALIBRATION_SHARE)
+    found = learn(judged.pooled_MW, judged.wrong_M, held_M, config.doubt)
     say(
         f"{len(judged.wrong_M)} transitions, {float(judged.wrong_M.mean()):.3f} predicted wrongly; "
-        f"{int(calibration_M.sum())} for calibration: scale {scale:.3f}, shift {shift:.3f}"
+        f"{int(held_M.sum())} for calibration: scale {found.scale:.3f}, shift {found.shift:.3f}"
     )
     return {
-        "hidden_HW": first.weight.detach(),
-        "hidden_bias_H": first.bias.detach(),
-        "doubt_H": last.weight.detach()[0] * scale,
-        "doubt_bias": last.bias.detach() * scale + shift,
+        "hidden_HW": found.hidden_HW,
+        "hidden_bias_H": found.hidden_bias_H,
+        "doubt_H": found.last_H,
+        "doubt_bias": found.last_bias,
     }
-
-
-def _fit(pooled_MW: Tensor, wrong_M: Tensor, config: ReliabilityRun) -> nn.Sequential:
-    network = nn.Sequential(
-        nn.Linear(pooled_MW.shape[1], HIDDEN),
-        nn.GELU(),
-        nn.Dropout(config.dropout),
-        nn.Linear(HIDDEN, 1),
-    )
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=config.lr, weight_decay=config.weight_decay
-    )
-    for step in range(config.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = config.lr * (1 - step / config.steps)
-        rows = torch.randint(len(wrong_M), (config.batch_size,))
-        loss = F.binary_cross_entropy_with_logits(network(pooled_MW[rows])[:, 0], wrong_M[rows])
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    return network.eval()
-
-
-def _calibrate(doubt_M: Tensor, wrong_M: Tensor) -> tuple[float, float]:
-    """Scale and shift of the log odds with the least cross-entropy (Platt)."""
-    values = torch.tensor([1.0, 0.0], requires_grad=True)
-    optimiser = torch.optim.LBFGS([values], max_iter=100, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        optimiser.zero_grad()
-        found = F.binary_cross_entropy_with_logits(values[0] * doubt_M + values[1], wrong_M)
-        found.backward()
-        return found
-
-    optimiser.step(loss)
-    return float(values[0].detach()), float(values[1].detach())
 
 
 def _scenes(tokens_MND: Tensor) -> dict[str, Tensor]:
@@ -190,13 +148,9 @@ def _scenes(tokens_MND: Tensor) -> dict[str, Tensor]:
         "deviation_K": (spread[:kept] / len(offset_MD) ** 0.5).clamp(min=1e-6),
         "residual": beside_MD.square().sum(1).mean().sqrt().clamp(min=1e-6)[None],
     }
-    nothing = {"hidden_HW": mean_MD, "hidden_bias_H": mean_MD, "doubt_H": mean_MD}
-    measured = Reliability(
-        **nothing,
-        **scenes,
-        doubt_bias=mean_MD,
-        scene_limit=torch.ones(1),
-        pairs_P=torch.zeros(0, dtype=torch.int64),
+    others = {f.name for f in fields(Reliability)} - set(scenes) - {"clarity"}
+    measured = Reliability.from_tensors(
+        dict.fromkeys(others, torch.zeros(0)) | scenes | {"scene_limit": torch.ones(1)}
     )
     distance_M = measured.scene_distance(tokens_MND)
     return scenes | {"scene_limit": distance_M.quantile(KNOWN_SHARE)[None]}

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from training.embed import EmbedSettings
 from training.fit import EngineConfig, FitConfig
+from training.odds import OddsRun
 from training.optim import Schedule
 from training.reliability import ReliabilityRun
 from training.tabletop.tasks import TaskMix
@@ -171,7 +172,7 @@ def tabletop() -> Recipe:
 
 
 def tabletop_longer() -> Recipe:
-    """`sft` of `models/tabletop` and its Y-decoder go on, on more streams."""
+    """`sft` of `models/tabletop`, Y-encoder and all, and its Y-decoder go on, on more streams."""
     return Recipe(
         name="tabletop-longer",
         start="models/tabletop",
@@ -179,10 +180,11 @@ def tabletop_longer() -> Recipe:
         data=DataConfig(first_seed=2000, episodes=3200),
         sft=EmbedRun(
             fit=FitConfig(steps=850, batch_size=128, lr=8e-4, warmup_steps=40),
+            learn=EmbedSettings(y_lr_share=0.2),
             mix=SFT_MIX,
         ),
         y_decoder=YDecoderRun(
-            fit=FitConfig(steps=300, batch_size=128, lr=6e-4, warmup_steps=20),
+            fit=FitConfig(steps=400, batch_size=128, lr=1e-3, warmup_steps=40),
         ),
     )
 
@@ -197,7 +199,7 @@ def tabletop_small() -> Recipe:
         pretrain=EmbedRun(fit=_short(60, 96)),
         sft=EmbedRun(fit=_short(120, 96), mix=SFT_MIX),
         y_decoder=YDecoderRun(fit=_short(100, 96)),
-        reliability=ReliabilityRun(moments=500, steps=200),
+        reliability=ReliabilityRun(moments=500, doubt=OddsRun(steps=200), answers=8),
     )
 
 
@@ -205,6 +207,7 @@ def tabletop_tiny() -> Recipe:
     """Every run of the chain in seconds, for tests."""
     fit = FitConfig(steps=3, batch_size=8, lr=1e-3, warmup_steps=1, workers=0, threads=1)
     embed = EmbedRun(fit=fit, mix=SFT_MIX)
+    odds = OddsRun(steps=5, batch_size=8)
     return Recipe(
         name="tabletop-tiny",
         model=_tiny_model(),
@@ -220,7 +223,9 @@ def tabletop_tiny() -> Recipe:
         pretrain=embed,
         sft=embed,
         y_decoder=YDecoderRun(fit=fit),
-        reliability=ReliabilityRun(moments=150, steps=5, batch_size=8),
+        reliability=ReliabilityRun(
+            moments=150, doubt=odds, answers=2, clarity=replace(odds, hidden=8)
+        ),
     )
 
 

@@ -20,6 +20,7 @@ import yaml
 from jsonargparse import ArgumentParser
 from torch.distributed.tensor import DTensor
 
+from training import clarity, reliability
 from training.data.errors import DataError, SkippedTooManyError
 from training.data.run_data import ShardData
 from training.distributed import ALONE, Ranks, ranks
@@ -28,12 +29,11 @@ from training.fit import FitConfig, fit
 from training.loss import Temperature
 from training.parallel import Stage
 from training.precision import attention
-from training.reliability import measure
 from training.runs import EMBED_RUNS, RECIPES, RUNS, EmbedRun, Recipe
 from training.state import StateError, progress_of
 from training.stop import LossError
 from training.tabletop import language
-from training.tabletop.batches import ParaphraseBatches
+from training.tabletop.batches import ParaphraseBatches, WindowBatches
 from training.tabletop.data import TabletopData
 from training.tabletop.world import WORLD_VERSION
 from training.y_decoder import YDecoderStage
@@ -197,8 +197,8 @@ class Chain:
             "trained_seconds": seconds,
             "temperature": float(1 / self.temperature().detach()),
         }
-        reliability = None if self.shards is not None else self._reliability()
-        checkpoint.save(self.model, self.tokenizer, folder, meta, reliability=reliability)
+        measured = None if self.shards is not None else self._reliability()
+        checkpoint.save(self.model, self.tokenizer, folder, meta, reliability=measured)
 
     def _reliability(self) -> Reliability:
         """Measured anew for every export: it belongs to exactly these weights."""
@@ -207,7 +207,13 @@ class Chain:
         tabletop = TabletopData(self.recipe, self.tokenizer, ALONE)
         _, aside = tabletop.windows(self.model, self.recipe.sft.fit.device)
         self.model.to("cpu")
-        return measure(self.model, self.tokenizer, aside, self.recipe.reliability)
+        config, run = self.recipe.reliability, self.recipe.y_decoder
+        found = reliability.measure(self.model, self.tokenizer, aside, config)
+        asked = WindowBatches(
+            aside, self.tokenizer, self.config, run.mix, run.fit.batch_size, config.seed
+        )
+        parts = self.model, self.tokenizer, asked, config.answers, config.clarity
+        return replace(found, clarity=clarity.measure(*parts))
 
 
 def with_frames(config: ModelConfig, frames: int) -> ModelConfig:

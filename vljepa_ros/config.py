@@ -184,6 +184,21 @@ class SelectiveConfig:
         high=3600.0,
         live=True,
     )
+    clarity: float = setting(
+        0.5,
+        "A pending change waits while the words found for it would have less probability than this "
+        "[0..1]; 0 = no waiting",
+        low=0.0,
+        high=1.0,
+        live=True,
+    )
+    unclear_s: float = setting(
+        1.0,
+        "It waits so long at most after the last step at which the caption held [s]",
+        low=0.0,
+        high=3600.0,
+        live=True,
+    )
     noise_factor: float = setting(
         1.5,
         "Least distance from the last event that can be a change, as a multiple of the stream's "

@@ -222,6 +222,7 @@ class Speaker:
     def __init__(self, lost: Callable[[float], float], own: float = 0.8) -> None:
         self._lost = lost
         self.own = own
+        self.next_clarity = 1.0
         self.scene_novelty = 0.0
         self.asked: list[float] = []
 
@@ -230,7 +231,8 @@ class Speaker:
             self.asked.append(degrees)
             return float(np.log(self.own * (1.0 - self._lost(degrees))))
 
-        return Words(float(np.log(self.own)), now, self.scene_novelty)
+        clarity = self.next_clarity
+        return Words(float(np.log(self.own)), now, lambda: clarity, self.scene_novelty)
 
 
 def run_with_words(config: SelectiveConfig, degrees: list[float], said: Speaker) -> list[Decision]:
@@ -309,3 +311,52 @@ def test_one_improbable_caption_among_good_ones_changes_nothing_and_many_do() ->
     assert threshold_after(60) == WORDS.distance_threshold
     said.own = 0.9
     assert threshold_after(60) == WORDS.threshold
+
+
+# --- words that are not clear yet ----------------------------------------------------------------
+
+UNCLEAR = dataclasses.replace(WORDS, clarity=0.5, unclear_s=1.0)
+
+
+def run_with_clarity(config: SelectiveConfig, clarity: list[float]) -> dict[int, EventReason]:
+    """A stream whose caption is wrong from step 1 on until the next is spoken."""
+    said = Speaker(lambda degrees: 0.0 if degrees == 0 else 0.9)
+    segmenter, reasons, spoken_once = Segmenter(config), {}, False
+    for i, clear in enumerate(clarity):
+        said.next_clarity = clear
+        words = said.words(0 if spoken_once or i == 0 else 40)
+        decision = segmenter.step((i + 1) * STEP_NS, at_angle(40 if i else 0), words)
+        if decision.reason is not None:
+            reasons[i] = decision.reason
+            spoken_once = i > 0
+    return reasons
+
+
+def test_a_change_waits_for_clear_words() -> None:
+    assert run_with_clarity(UNCLEAR, [1, 0.2, 0.4, 0.6, 0.9]) == {0: FIRST, 3: CHANGE}
+    assert run_with_clarity(UNCLEAR, [1, 0.5, 0.4, 0.6]) == {0: FIRST, 1: CHANGE}
+
+
+def test_it_waits_no_longer_than_it_may() -> None:
+    # The caption still held at step 0; one second after it is step 4.
+    assert run_with_clarity(UNCLEAR, [1, *[0.1] * 8]) == {0: FIRST, 4: CHANGE}
+    patient = dataclasses.replace(UNCLEAR, unclear_s=1.5)
+    assert run_with_clarity(patient, [1, *[0.1] * 8]) == {0: FIRST, 6: CHANGE}
+
+
+def test_without_a_wanted_clarity_nothing_waits() -> None:
+    plain = dataclasses.replace(UNCLEAR, clarity=0.0)
+    assert run_with_clarity(plain, [1, *[0.0] * 8]) == {0: FIRST, 1: CHANGE}
+
+
+def test_a_change_that_passes_while_it_waits_is_none() -> None:
+    said = Speaker(lambda degrees: 0.9 if degrees == 40 else 0.0)
+    said.next_clarity = 0.1
+    decisions = run_with_words(UNCLEAR, [0, 40, 40, 0, 0, 0, 0], said)
+    assert spoken(decisions) == {0: FIRST}
+
+
+def test_where_the_distance_decides_nothing_waits_for_words() -> None:
+    strange = Speaker(lambda _: 0.9)
+    strange.scene_novelty, strange.next_clarity = 1.8, 0.0
+    assert spoken(run_with_words(UNCLEAR, [0, 60, 60], strange)) == {0: FIRST, 1: CHANGE}

@@ -60,6 +60,8 @@ class StreamRecord:
     """(i, j): of the caption decoded at step i, under step j's embedding; None = no Y-decoder."""
     novelty_S: npt.NDArray[np.float32] | None = None
     """How unlike those that the model knows each step's scene is; None = not at all."""
+    clarity_S: npt.NDArray[np.float32] | None = None
+    """How probable each step's caption would be, unfound; None = not known."""
     gate_S: Bools | None = None
     """Steps that an idle gate publishes without a decode, as `decoded_S` says; None = no gate."""
 

@@ -98,7 +98,9 @@ def _words(stream: StreamRecord, spoken: int, step: int) -> Words | None:
         return None
     when_spoken = stream.log_probability(spoken, spoken)
     novelty = 0.0 if stream.novelty_S is None else float(stream.novelty_S[step])
-    return Words(when_spoken, partial(stream.log_probability, spoken, step), novelty)
+    clarity = 1.0 if stream.clarity_S is None else float(stream.clarity_S[step])
+    now = partial(stream.log_probability, spoken, step)
+    return Words(when_spoken, now, lambda: clarity, novelty)
 
 
 def threshold_curve(

@@ -136,6 +136,7 @@ def as_record(engine: Engine, episode: Episode, looked: Looked, pace: str = "") 
         pace=pace,
         log_probability=_log_probability(engine, looked.texts_S, looked.embeddings_SE),
         novelty_S=looked.novelty_S,
+        clarity_S=engine.clarity(looked.embeddings_SE),
     )
 
 
@@ -156,6 +157,7 @@ def record_still(engine: Engine, episode: Episode, worsen: Worsen) -> StreamReco
         end_s=STILL_S,
         log_probability=_log_probability(engine, texts, embeddings_SE),
         novelty_S=novelty_S,
+        clarity_S=engine.clarity(embeddings_SE),
     )
 
 

@@ -262,6 +262,19 @@ class Engine:
         with self._lock, torch.inference_mode():
             return _to_numpy(self._reliability.scene_novelty(tokens_BTND[:, -1]))
 
+    def clarity(self, embeddings: Embeddings) -> npt.NDArray[np.float32]:
+        """How probable the words would be that `decode` finds for each embedding (n, E): (n,).
+
+        Costs no pass of the Y-decoder. 1 where it was never measured
+        (`checkpoint.load_reliability`): then words are not waited for.
+        """
+        known = None if self._reliability is None else self._reliability.clarity
+        if known is None:
+            return np.ones(len(embeddings), np.float32)
+        with self._lock, torch.inference_mode():
+            embeddings_BE = torch.from_numpy(np.array(self._checked(embeddings)))
+            return _to_numpy(known(embeddings_BE.to(self._device)))
+
     def join_states(self, initial_BTND: Tokens, final_BTND: Tokens) -> Tokens:
         """The last moments of two clips as one clip: what `inverse_query` is asked of."""
         return self._model.predictor.join(initial_BTND[:, -1], final_BTND[:, -1])

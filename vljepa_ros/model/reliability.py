@@ -3,21 +3,56 @@
 Fitted after training (training/reliability.py) and kept beside the weights in a file of its own;
 docs/decisions/0052 has the method and its figures.
 
-Shapes: B rows, N tokens, D token width, W predictor width, H hidden units, K kept directions, P
-pairs of tokens, L tokens of an action.
+Shapes: B rows, N tokens, D token width, W predictor width, E embedding width, H hidden units, K
+kept directions, P pairs of tokens, L tokens of an action.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, fields
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 Tensors: TypeAlias = Mapping[str, Tensor]
+CLARITY = "clarity_"
+"""What names of its tensors begin with."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clarity:
+    """How probable the words would be that the Y-decoder finds for an embedding, unfound.
+
+    A small network; finding words to ask them costs a pass for each of them.
+    """
+
+    hidden_HE: Tensor
+    hidden_bias_H: Tensor
+    clear_H: Tensor
+    clear_bias: Tensor
+
+    def __call__(self, embedding_BE: Tensor) -> Tensor:
+        """(B,), 0..1, of unit embeddings."""
+        hidden_BH = F.gelu(F.linear(embedding_BE.float(), self.hidden_HE, self.hidden_bias_H))
+        return (hidden_BH @ self.clear_H + self.clear_bias).sigmoid()
+
+    @classmethod
+    def from_tensors(cls, tensors: Tensors) -> Clarity:
+        """
+        Raises:
+            ValueError: a tensor is missing or unknown.
+        """
+        _check_names(cls, tensors)
+        return cls(**tensors)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def to(self, device: torch.device) -> Clarity:
+        return Clarity(**{name: value.to(device) for name, value in self.tensors().items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +73,8 @@ class Reliability:
     """Distance that hardly a known scene exceeds."""
     pairs_P: Tensor
     """Neighbouring tokens of known actions as token x 2^32 + next token, sorted, int64."""
+    clarity: Clarity | None = None
+    """None: never measured, as of a model without Y-decoder."""
 
     @classmethod
     def from_tensors(cls, tensors: Tensors) -> Reliability:
@@ -45,17 +82,18 @@ class Reliability:
         Raises:
             ValueError: a tensor is missing or unknown.
         """
-        names = {f.name for f in fields(cls)}
-        if names != set(tensors):
-            wrong = ", ".join(sorted(names ^ set(tensors)))
-            raise ValueError(f"these tensors are missing or unknown: {wrong}")
-        return cls(**tensors)
+        own = {name: value for name, value in tensors.items() if not name.startswith(CLARITY)}
+        clarity = {n.removeprefix(CLARITY): v for n, v in tensors.items() if n not in own}
+        _check_names(cls, own, besides={"clarity"})
+        return cls(**own, clarity=Clarity.from_tensors(clarity) if clarity else None)
 
     def tensors(self) -> dict[str, Tensor]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "clarity"}
+        clarity = {} if self.clarity is None else self.clarity.tensors()
+        return own | {CLARITY + name: value for name, value in clarity.items()}
 
     def to(self, device: torch.device) -> Reliability:
-        return Reliability(**{name: value.to(device) for name, value in self.tensors().items()})
+        return Reliability.from_tensors({n: v.to(device) for n, v in self.tensors().items()})
 
     def uncertainty(self, pooled_BW: Tensor) -> Tensor:
         """Probability (B,) that what was predicted from `pooled_BW` is wrong."""
@@ -86,6 +124,12 @@ class Reliability:
         there_BP = torch.cat([mask_BL[:, :1], mask_BL], dim=1).bool()
         unknown_B = (~known_BP & there_BP).float().sum(1) / there_BP.sum(1)
         return torch.where(unknown_B > 0, 1 + unknown_B, 0.0)
+
+
+def _check_names(cls: type[Any], tensors: Tensors, besides: Set[str] = frozenset()) -> None:
+    wrong = ({f.name for f in fields(cls)} - besides) ^ set(tensors)
+    if wrong:
+        raise ValueError(f"these tensors are missing or unknown: {', '.join(sorted(wrong))}")
 
 
 def token_pairs(ids_BL: Tensor, mask_BL: Tensor) -> Tensor:

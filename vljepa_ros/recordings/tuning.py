@@ -134,6 +134,10 @@ class Recaller:
             [self._log_probabilities[key]] = self._engine.caption_log_probability(text, embeddings)
         return np.array([self._log_probabilities[key]])
 
+    def clarity(self, embeddings: Embeddings) -> npt.NDArray[np.float32]:
+        """As the engine says; it costs next to nothing."""
+        return self._engine.clarity(embeddings)
+
 
 def _digest(embeddings: Embeddings) -> bytes:
     """Short, since there may be one for each caption and step."""

@@ -13,8 +13,12 @@ When the score rises above its threshold a change is *pending*; it is dropped ag
 falls below hysteresis × threshold, and published `patience_s` after the last step at which the
 caption still held: a stream of few steps a second has no time to wait, one of many need not believe
 a single step. A stream that has settled (the embedding's distance from the step before is small
-beside that from the last event) is not waited for. A word said too early is corrected by the same
-rule: it soon loses its probability too.
+beside that from the last event) is not waited for.
+
+While an action begins, the old words are wrong and new ones would be a guess. *Clarity* says,
+before any are looked for, how probable the new words would be; where that is little, a change stays
+pending, for `unclear_s` at most. Words that were wrong all the same are corrected by the same rule:
+they soon lose their probability too.
 
 What the stream does by itself, standing still, is noise: how far steps lie from the mean of their
 state, over the calmer part of the last NOISE_WINDOW_S. Within `noise_factor` times that of the last
@@ -52,12 +56,15 @@ starts at 1.77 (docs/decisions/0050)."""
 
 @dataclass(frozen=True)
 class Words:
-    """How probable the Y-decoder finds the caption of the last event (log probabilities)."""
+    """How probable the Y-decoder finds the caption of the last event (log probabilities), and how
+    probable it would find the next one."""
 
     when_spoken: float
     """Under the embedding from which it was decoded."""
     now: Callable[[], float]
     """Under the step's embedding; takes a pass of the Y-decoder."""
+    clarity: Callable[[], float]
+    """Probability [0..1] that the words to be found for the step's embedding would have."""
     scene_novelty: float = 0.0
     """How unlike those that the model was trained on the step's scene is."""
 
@@ -122,7 +129,7 @@ class Segmenter:
         score = distance if words is None else self._doubt(embedding_E, distance, words)
         threshold = self._threshold(words)
         settled = _distance(embedding_E, self._newest_E) <= self.config.settle * distance
-        reason = self._reason(stamp_ns, score, threshold, settled)
+        reason = self._reason(stamp_ns, score, threshold, settled, words)
         self._noise.add(stamp_ns, embedding_E)
         self._newest_E, self._newest_ns = embedding_E.astype(np.float64), stamp_ns
         if reason is not None:
@@ -163,7 +170,7 @@ class Segmenter:
         return self.config.threshold
 
     def _reason(
-        self, stamp_ns: int, score: float, threshold: float, settled: bool
+        self, stamp_ns: int, score: float, threshold: float, settled: bool, words: Words | None
     ) -> EventReason | None:
         config = self.config
         if score > threshold and self._pending_since_ns is None:
@@ -173,11 +180,17 @@ class Segmenter:
         silent_s = (stamp_ns - self._spoken_ns) / 1e9
         if self._pending_since_ns is not None and silent_s >= config.min_interval_s:
             pending_s = (stamp_ns - self._pending_since_ns) / 1e9
-            if settled or pending_s >= config.patience_s:
+            if (settled or pending_s >= config.patience_s) and self._is_clear(words, pending_s):
                 return EventReason.CHANGE
         if 0.0 < config.max_interval_s <= silent_s:
             return EventReason.HEARTBEAT
         return None
+
+    def _is_clear(self, words: Words | None, pending_s: float) -> bool:
+        """Whether new words are worth finding now: likely right, or waited for long enough."""
+        if words is None or pending_s >= self.config.unclear_s:
+            return True
+        return words.clarity() >= self.config.clarity
 
     def _speak(self, stamp_ns: int, embedding_E: EmbeddingE) -> None:
         self._spoken_E = self._newest_E = embedding_E.astype(np.float64)

@@ -33,6 +33,9 @@ class Decoder(Protocol):
     def caption_log_probability(self, text: str, embeddings: Embeddings) -> npt.NDArray[np.float64]:
         """How probable a text is for each; asked only where there is a decoder."""
 
+    def clarity(self, embeddings: Embeddings) -> npt.NDArray[np.float32]:
+        """How probable the text would be that `decode` finds for each (n,), 0..1."""
+
 
 class Speaker:
     """One stream of unit embeddings, judged step by step; single-threaded."""
@@ -87,7 +90,10 @@ class Speaker:
             return None
         caption, when_spoken = self._spoken
         now = partial(self._log_probability, caption, embedding_E)
-        return Words(when_spoken, now, scene_novelty)
+        return Words(when_spoken, now, partial(self._clarity, embedding_E), scene_novelty)
+
+    def _clarity(self, embedding_E: EmbeddingE) -> float:
+        return float(self._decoder.clarity(embedding_E[None])[0])
 
     def _log_probability(self, caption: str, embedding_E: EmbeddingE) -> float:
         return float(self._decoder.caption_log_probability(caption, embedding_E[None])[0])

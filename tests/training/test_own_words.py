@@ -1,0 +1,56 @@
+"""A Y-decoder's trust in its own words, learnt from embeddings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from training import odds
+from training.clarity import own_probability
+from training.odds import OddsRun, aside_streams
+from vljepa_ros.model import presets
+from vljepa_ros.model.engine import Engine
+from vljepa_ros.model.text import train_tokenizer
+from vljepa_ros.model.vljepa import VLJepa
+
+
+@torch.no_grad()
+def test_own_probability_is_that_of_the_words_found() -> None:
+    torch.manual_seed(0)
+    model = VLJepa(presets.tiny()).eval()
+    tokenizer = train_tokenizer(["the red cube", "the blue ball is on the table"], 320)
+    engine = Engine(model, tokenizer, sha256="0" * 64, device=torch.device("cpu"))
+    embeddings = torch.nn.functional.normalize(torch.randn(6, engine.embedding_width), dim=1)
+    assert model.y_decoder is not None
+    # So that some end early and some late, and the padding after an end matters.
+    model.y_decoder.backbone.embed_tokens.weight[tokenizer.eos_id] *= 3.0
+    ids_BL = model.y_decoder.generate(embeddings, eos_id=tokenizer.eos_id, pad_id=tokenizer.pad_id)
+    ends = (ids_BL == tokenizer.eos_id).int().argmax(dim=1)
+    assert len(set(ends.tolist())) > 1
+    found_B = own_probability(model.y_decoder, tokenizer, embeddings)
+    for row, embedding_E in enumerate(embeddings):
+        log_probability = 0.0
+        for end in range(1, ids_BL.shape[1] + 1):
+            so_far = ids_BL[row : row + 1, :end]
+            logits = model.y_decoder(embedding_E[None], so_far, torch.ones_like(so_far))[0, -1]
+            log_probability += float(logits.log_softmax(-1)[so_far[0, -1]])
+            if int(so_far[0, -1]) == tokenizer.eos_id:
+                break
+        assert float(found_B[row]) == pytest.approx(np.exp(log_probability), rel=1e-3)
+
+
+def test_odds_learn_a_probability_and_are_calibrated() -> None:
+    torch.manual_seed(0)
+    input_RW = torch.randn(6000, 4)
+    truth_R = (2.0 * input_RW[:, 0] - 1.0).sigmoid()
+    stream_R = torch.arange(6000) // 10
+    aside_R = aside_streams(stream_R, 0.25)
+    assert 0.2 < float(aside_R.float().mean()) < 0.3
+    assert not set(stream_R[aside_R].tolist()) & set(stream_R[~aside_R].tolist())
+    run = OddsRun(hidden=16, steps=400, batch_size=256, dropout=0.0)
+    found = odds.learn(input_RW, torch.bernoulli(truth_R), aside_R, run)
+    hidden_RH = torch.nn.functional.gelu(input_RW @ found.hidden_HW.T + found.hidden_bias_H)
+    told_R = (hidden_RH @ found.last_H + found.last_bias).sigmoid()
+    assert float((told_R - truth_R).abs().mean()) < 0.05
+    assert abs(float((told_R - truth_R)[aside_R].mean())) < 0.05
