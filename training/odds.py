@@ -36,14 +36,21 @@ class Odds:
     shift: float
 
 
-def learn(input_RW: Tensor, share_R: Tensor, aside_R: Tensor, run: OddsRun) -> Odds:
-    """Fit to `share_R` [0..1]; the rows `aside_R` only calibrate."""
+def learn(
+    input_RW: Tensor, share_R: Tensor, aside_R: Tensor, run: OddsRun, true_R: Tensor | None = None
+) -> Odds:
+    """Fit to `share_R` [0..1]; the rows `aside_R` only calibrate, against `true_R` if given.
+
+    What is to be told may be 0 or 1 by chance, where a share that says how nearly it was the other
+    teaches more.
+    """
+    true_R = share_R if true_R is None else true_R
     network = _fit(input_RW[~aside_R], share_R[~aside_R], run)
     first, last = network[0], network[3]
     assert isinstance(first, nn.Linear) and isinstance(last, nn.Linear)
     with torch.no_grad():
         odds_R = network(input_RW[aside_R])[:, 0]
-    scale, shift = _calibrate(odds_R, share_R[aside_R])
+    scale, shift = _calibrate(odds_R, true_R[aside_R])
     return Odds(
         first.weight.detach(),
         first.bias.detach(),
@@ -80,14 +87,14 @@ def _fit(input_RW: Tensor, share_R: Tensor, run: OddsRun) -> nn.Sequential:
     return network.eval()
 
 
-def _calibrate(odds_R: Tensor, share_R: Tensor) -> tuple[float, float]:
+def _calibrate(odds_R: Tensor, true_R: Tensor) -> tuple[float, float]:
     """Scale and shift of the log odds with the least cross-entropy (Platt)."""
     values = torch.tensor([1.0, 0.0], requires_grad=True)
     optimiser = torch.optim.LBFGS([values], max_iter=100, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimiser.zero_grad()
-        found = F.binary_cross_entropy_with_logits(values[0] * odds_R + values[1], share_R)
+        found = F.binary_cross_entropy_with_logits(values[0] * odds_R + values[1], true_R)
         found.backward()
         return found
 

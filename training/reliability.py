@@ -21,7 +21,7 @@ from training.tabletop.actions import DURATIONS_S, Action, possible_actions
 from training.tabletop.batches import MAX_TEXT_TOKENS
 from training.tabletop.cached_windows import Before, Windows
 from training.tabletop.names import ALL_OBJECTS
-from training.tabletop.transitions import Transition, balanced
+from training.tabletop.transitions import balanced
 from vljepa_ros.model.reliability import Reliability, token_pairs
 from vljepa_ros.model.text import Tokenizer
 from vljepa_ros.model.vljepa import VLJepa
@@ -39,7 +39,7 @@ BATCH = 128
 class ReliabilityRun:
     """How much is measured and how the small networks learn."""
 
-    moments: int = 4000
+    moments: int = 6000
     doubt: OddsRun = field(default_factory=OddsRun)
     answers: int = 80
     """Batches of answers whose words are found, for the clarity (training/clarity.py)."""
@@ -55,6 +55,8 @@ class _Judged:
 
     pooled_MW: Tensor
     wrong_M: Tensor
+    doubt_M: Tensor
+    """Probability of the wrong candidates together: how nearly it was wrong or right."""
     stream_M: Tensor
 
 
@@ -63,14 +65,15 @@ def measure(
     tokenizer: Tokenizer,
     aside: Windows,
     config: ReliabilityRun,
+    temperature: float,
     say: Callable[[str], None] = print,
 ) -> Reliability:
-    """Fit on the streams kept aside."""
+    """Fit on the streams kept aside; `temperature` is that of the model's loss."""
     rng = np.random.default_rng(config.seed)
     torch.manual_seed(config.seed)
     model.eval()
     moments = [aside.draw_before(rng) for _ in range(config.moments)]
-    judged = _judge(model, tokenizer, moments, rng)
+    judged = _judge(model, tokenizer, moments, temperature, rng)
     network = _learn(judged, config, say)
     scenes = _scenes(torch.stack([torch.from_numpy(m.tokens_TND[-1]) for m in moments]))
     pairs = {"pairs_P": _known_pairs(tokenizer, rng)}
@@ -79,7 +82,11 @@ def measure(
 
 @torch.no_grad()
 def _judge(
-    model: VLJepa, tokenizer: Tokenizer, moments: Sequence[Before], rng: np.random.Generator
+    model: VLJepa,
+    tokenizer: Tokenizer,
+    moments: Sequence[Before],
+    temperature: float,
+    rng: np.random.Generator,
 ) -> _Judged:
     moment_of = {id(m.state): index for index, m in enumerate(moments)}
     happened = [(m.state, action) for m in moments for action in possible_actions(m.state)]
@@ -92,7 +99,7 @@ def _judge(
             for at in range(0, len(texts), BATCH)
         ]
     )
-    pooled, wrong = [], []
+    pooled, right = [], []
     for at in range(0, len(items), BATCH):
         some = items[at : at + BATCH]
         clips = [moments[moment_of[id(item.before)]].tokens_TND for item in some]
@@ -101,19 +108,13 @@ def _judge(
             *tokenizer.encode_batch([item.query for item in some], MAX_TEXT_TOKENS),
         )
         pooled.append(found.pooled_BD.float())
-        wrong += [
-            _is_wrong(item, embedding_E, text_UE, row_of)
-            for item, embedding_E in zip(some, found.embedding_BE, strict=True)
-        ]
+        for item, embedding_E in zip(some, found.embedding_BE, strict=True):
+            text_CE = text_UE[[row_of[text] for text in item.candidates]]
+            share_C = (text_CE @ embedding_E / temperature).softmax(dim=0)
+            right.append((int(share_C.argmax()) == item.answer, float(share_C[item.answer])))
     streams = [moments[moment_of[id(item.before)]].stream for item in items]
-    return _Judged(torch.cat(pooled), torch.tensor(wrong).float(), torch.tensor(streams))
-
-
-def _is_wrong(
-    item: Transition, embedding_E: Tensor, text_UE: Tensor, row_of: dict[str, int]
-) -> bool:
-    rows = [row_of[text] for text in item.candidates]
-    return int((text_UE[rows] @ embedding_E).argmax()) != item.answer
+    wrong_M, doubt_M = 1.0 - torch.tensor(right, dtype=torch.float32).T
+    return _Judged(torch.cat(pooled), wrong_M, doubt_M, torch.tensor(streams))
 
 
 def _learn(
@@ -121,7 +122,7 @@ def _learn(
 ) -> dict[str, Tensor]:
     """The network, calibrated on streams of its own."""
     held_M = aside_streams(judged.stream_M, CALIBRATION_SHARE)
-    found = learn(judged.pooled_MW, judged.wrong_M, held_M, config.doubt)
+    found = learn(judged.pooled_MW, judged.doubt_M, held_M, config.doubt, judged.wrong_M)
     say(
         f"{len(judged.wrong_M)} transitions, {float(judged.wrong_M.mean()):.3f} predicted wrongly; "
         f"{int(held_M.sum())} for calibration: scale {found.scale:.3f}, shift {found.shift:.3f}"

@@ -208,7 +208,8 @@ class Chain:
         _, aside = tabletop.windows(self.model, self.recipe.sft.fit.device)
         self.model.to("cpu")
         config, run = self.recipe.reliability, self.recipe.y_decoder
-        found = reliability.measure(self.model, self.tokenizer, aside, config)
+        temperature = float(1 / self.temperature().detach())
+        found = reliability.measure(self.model, self.tokenizer, aside, config, temperature)
         asked = WindowBatches(
             aside, self.tokenizer, self.config, run.mix, run.fit.batch_size, config.seed
         )
