@@ -43,10 +43,11 @@ from vljepa_ros.model.engine import Engine
 MARGIN = 1.01
 """Tuned settings keep this much more than asked, for streams that are a little harder."""
 GRID: Mapping[str, Sequence[float]] = {
-    "threshold": (0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98),
-    "settle": (0.0, 0.1, 0.3),
-    "patience_s": (0.15, 0.45),
-    "noise_factor": (0.0, 1.5, 3.0),
+    "threshold": (0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+    "settle": (0.0, 0.3),
+    "noise_factor": (1.5, 3.0),
+    "clarity": (0.0, 0.3, 0.4, 0.5, 0.6),
+    "unclear_s": (0.5, 0.75, 1.0, 1.25, 1.5),
 }
 
 
