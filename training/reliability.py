@@ -1,20 +1,26 @@
-"""Run `reliability`: how far the finished model's predictions can be trusted.
+"""Run `reliability`: how far the finished model can be trusted.
 
 On streams kept aside from the predictor, every possible action of every still moment is imagined
 and held against its candidates. A small network learns which predictions are wrong, one scale and
 one shift calibrate it on other streams, and the scenes' and instructions' usual looks are noted
-(docs/decisions/0052).
+(docs/decisions/0052). From shards, where nobody knows what actions lead to, scenes and the clarity
+of words (training/clarity.py) are measured alone.
+
+Shapes: M moments or transitions, A answers, B rows, T tubelets, N tokens, D token width, W
+predictor width, E embedding width, C candidates, U texts, L tokens of a text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
+from training import clarity
 from training.odds import OddsRun, aside_streams, learn
 from training.tabletop import language
 from training.tabletop.actions import DURATIONS_S, Action, possible_actions
@@ -22,7 +28,8 @@ from training.tabletop.batches import MAX_TEXT_TOKENS
 from training.tabletop.cached_windows import Before, Windows
 from training.tabletop.names import ALL_OBJECTS
 from training.tabletop.transitions import balanced
-from vljepa_ros.model.reliability import Reliability, token_pairs
+from vljepa_ros.model.preprocessing import normalise
+from vljepa_ros.model.reliability import Actions, Clarity, Reliability, Scenes, token_pairs
 from vljepa_ros.model.text import Tokenizer
 from vljepa_ros.model.vljepa import VLJepa
 
@@ -34,6 +41,9 @@ WORDINGS = 400
 """Instructions drawn for each skill, object and colour of wording."""
 BATCH = 128
 
+Batches = Dataset[dict[str, Tensor]]
+Say = Callable[[str], None]
+
 
 @dataclass(frozen=True)
 class ReliabilityRun:
@@ -41,11 +51,13 @@ class ReliabilityRun:
 
     moments: int = 6000
     doubt: OddsRun = field(default_factory=OddsRun)
-    answers: int = 80
-    """Batches of answers whose words are found, for the clarity (training/clarity.py)."""
+    batches: int = 80
+    """Of answers whose words are found, for the clarity."""
     clarity: OddsRun = field(
         default_factory=lambda: OddsRun(hidden=128, steps=1500, weight_decay=0.05, dropout=0.2)
     )
+    fewest_samples: int = 200
+    """Shards kept aside with fewer say too little of what is known."""
     seed: int = 0
 
 
@@ -64,20 +76,69 @@ def measure(
     model: VLJepa,
     tokenizer: Tokenizer,
     aside: Windows,
+    asked: Batches,
     config: ReliabilityRun,
     temperature: float,
-    say: Callable[[str], None] = print,
+    say: Say = print,
 ) -> Reliability:
-    """Fit on the streams kept aside; `temperature` is that of the model's loss."""
+    """Of the simulated world, on streams kept aside.
+
+    Args:
+        asked: what is asked of these streams.
+        temperature: that of the model's loss.
+    """
     rng = np.random.default_rng(config.seed)
     torch.manual_seed(config.seed)
     model.eval()
     moments = [aside.draw_before(rng) for _ in range(config.moments)]
     judged = _judge(model, tokenizer, moments, temperature, rng)
-    network = _learn(judged, config, say)
-    scenes = _scenes(torch.stack([torch.from_numpy(m.tokens_TND[-1]) for m in moments]))
-    pairs = {"pairs_P": _known_pairs(tokenizer, rng)}
-    return Reliability.from_tensors(network | scenes | pairs)
+    return Reliability(
+        actions=_actions(judged, _known_pairs(tokenizer, rng), config, say),
+        scenes=scenes(torch.stack([torch.from_numpy(m.tokens_TND[-1]) for m in moments])),
+        clarity=_clarity(model, tokenizer, answers(model, asked, config.batches)[0], config, say),
+    )
+
+
+def measure_from_clips(
+    model: VLJepa, tokenizer: Tokenizer, asked: Batches, config: ReliabilityRun, say: Say = print
+) -> Reliability:
+    """Of clips and queries alone, such as shards have."""
+    torch.manual_seed(config.seed)
+    model.eval()
+    embedding_AE, tokens_AND = answers(model, asked, config.batches)
+    return Reliability(
+        scenes=scenes(tokens_AND),
+        clarity=_clarity(model, tokenizer, embedding_AE, config, say),
+    )
+
+
+@torch.no_grad()
+def answers(model: VLJepa, asked: Batches, batches: int) -> tuple[Tensor, Tensor]:
+    """Embeddings (A, E), and the tokens (A, N, D) of each clip's last tubelet; of batches' clips.
+
+    What a batch asks of scenes that it imagines is left out.
+    """
+    device = next(model.parameters()).device
+    embeddings, tokens = [], []
+    for step in range(batches):
+        batch = {name: value.to(device) for name, value in asked[step].items()}
+        if "tokens_BTND" in batch:
+            tokens_BTND = batch["tokens_BTND"].float()
+        else:
+            tokens_BTND = model.x_encoder(normalise(batch["pixels_BTCHW"]))
+        rows = len(tokens_BTND)
+        query = batch["query_ids_BL"][:rows], batch["query_mask_BL"][:rows]
+        embeddings.append(model.predictor(tokens_BTND, *query))
+        tokens.append(tokens_BTND[:, -1])
+    return torch.cat(embeddings), torch.cat(tokens)
+
+
+def _clarity(
+    model: VLJepa, tokenizer: Tokenizer, embedding_AE: Tensor, config: ReliabilityRun, say: Say
+) -> Clarity | None:
+    if model.y_decoder is None:
+        return None
+    return clarity.measure(model.y_decoder, tokenizer, embedding_AE, config.clarity, say)
 
 
 @torch.no_grad()
@@ -117,9 +178,7 @@ def _judge(
     return _Judged(torch.cat(pooled), wrong_M, doubt_M, torch.tensor(streams))
 
 
-def _learn(
-    judged: _Judged, config: ReliabilityRun, say: Callable[[str], None]
-) -> dict[str, Tensor]:
+def _actions(judged: _Judged, pairs_P: Tensor, config: ReliabilityRun, say: Say) -> Actions:
     """The network, calibrated on streams of its own."""
     held_M = aside_streams(judged.stream_M, CALIBRATION_SHARE)
     found = learn(judged.pooled_MW, judged.doubt_M, held_M, config.doubt, judged.wrong_M)
@@ -127,15 +186,10 @@ def _learn(
         f"{len(judged.wrong_M)} transitions, {float(judged.wrong_M.mean()):.3f} predicted wrongly; "
         f"{int(held_M.sum())} for calibration: scale {found.scale:.3f}, shift {found.shift:.3f}"
     )
-    return {
-        "hidden_HW": found.hidden_HW,
-        "hidden_bias_H": found.hidden_bias_H,
-        "doubt_H": found.last_H,
-        "doubt_bias": found.last_bias,
-    }
+    return Actions(found.hidden_HW, found.hidden_bias_H, found.last_H, found.last_bias, pairs_P)
 
 
-def _scenes(tokens_MND: Tensor) -> dict[str, Tensor]:
+def scenes(tokens_MND: Tensor) -> Scenes:
     """Mean, main directions and spread of the scenes' mean tokens, and how far known ones lie."""
     mean_MD = tokens_MND.float().mean(dim=1)
     offset_MD = mean_MD - mean_MD.mean(dim=0)
@@ -143,18 +197,15 @@ def _scenes(tokens_MND: Tensor) -> dict[str, Tensor]:
     _, spread, directions = torch.linalg.svd(offset_MD, full_matrices=False)
     directions_KD = directions[:kept].contiguous()
     beside_MD = offset_MD - offset_MD @ directions_KD.T @ directions_KD
-    scenes = {
-        "mean_D": mean_MD.mean(dim=0),
-        "directions_KD": directions_KD,
-        "deviation_K": (spread[:kept] / len(offset_MD) ** 0.5).clamp(min=1e-6),
-        "residual": beside_MD.square().sum(1).mean().sqrt().clamp(min=1e-6)[None],
-    }
-    others = {f.name for f in fields(Reliability)} - set(scenes) - {"clarity"}
-    measured = Reliability.from_tensors(
-        dict.fromkeys(others, torch.zeros(0)) | scenes | {"scene_limit": torch.ones(1)}
+    found = Scenes(
+        mean_D=mean_MD.mean(dim=0),
+        directions_KD=directions_KD,
+        deviation_K=(spread[:kept] / len(offset_MD) ** 0.5).clamp(min=1e-6),
+        residual=beside_MD.square().sum(1).mean().sqrt().clamp(min=1e-6)[None],
+        limit=torch.ones(1, device=mean_MD.device),
     )
-    distance_M = measured.scene_distance(tokens_MND)
-    return scenes | {"scene_limit": distance_M.quantile(KNOWN_SHARE)[None]}
+    limit = found.distance(tokens_MND).quantile(KNOWN_SHARE)[None]
+    return Scenes.from_tensors(found.tensors() | {"limit": limit})
 
 
 def _known_pairs(tokenizer: Tokenizer, rng: np.random.Generator) -> Tensor:

@@ -199,7 +199,7 @@ def tabletop_small() -> Recipe:
         pretrain=EmbedRun(fit=_short(60, 96)),
         sft=EmbedRun(fit=_short(120, 96), mix=SFT_MIX),
         y_decoder=YDecoderRun(fit=_short(100, 96)),
-        reliability=ReliabilityRun(moments=500, doubt=OddsRun(steps=200), answers=8),
+        reliability=ReliabilityRun(moments=500, doubt=OddsRun(steps=200), batches=8),
     )
 
 
@@ -224,7 +224,7 @@ def tabletop_tiny() -> Recipe:
         sft=embed,
         y_decoder=YDecoderRun(fit=fit),
         reliability=ReliabilityRun(
-            moments=150, doubt=odds, answers=2, clarity=replace(odds, hidden=8)
+            moments=150, doubt=odds, batches=2, clarity=replace(odds, hidden=8)
         ),
     )
 

@@ -20,7 +20,7 @@ import yaml
 from jsonargparse import ArgumentParser
 from torch.distributed.tensor import DTensor
 
-from training import clarity, reliability
+from training import reliability
 from training.data.errors import DataError, SkippedTooManyError
 from training.data.run_data import ShardData
 from training.distributed import ALONE, Ranks, ranks
@@ -197,24 +197,37 @@ class Chain:
             "trained_seconds": seconds,
             "temperature": float(1 / self.temperature().detach()),
         }
-        measured = None if self.shards is not None else self._reliability()
+        measured = self._reliability()
         checkpoint.save(self.model, self.tokenizer, folder, meta, reliability=measured)
 
-    def _reliability(self) -> Reliability:
+    def _reliability(self) -> Reliability | None:
         """Measured anew for every export: it belongs to exactly these weights."""
         self.say("run reliability")
+        if self.shards is not None:
+            return self._reliability_from_shards()
         # Alone: the other ranks have nothing more to do, and must not be waited for.
         tabletop = TabletopData(self.recipe, self.tokenizer, ALONE)
         _, aside = tabletop.windows(self.model, self.recipe.sft.fit.device)
         self.model.to("cpu")
         config, run = self.recipe.reliability, self.recipe.y_decoder
-        temperature = float(1 / self.temperature().detach())
-        found = reliability.measure(self.model, self.tokenizer, aside, config, temperature)
         asked = WindowBatches(
             aside, self.tokenizer, self.config, run.mix, run.fit.batch_size, config.seed
         )
-        parts = self.model, self.tokenizer, asked, config.answers, config.clarity
-        return replace(found, clarity=clarity.measure(*parts))
+        temperature = float(1 / self.temperature().detach())
+        return reliability.measure(self.model, self.tokenizer, aside, asked, config, temperature)
+
+    def _reliability_from_shards(self) -> Reliability | None:
+        """Of scenes and words alone; None where too little was kept aside to tell."""
+        config, run = self.recipe.reliability, self.recipe.y_decoder
+        asked = ShardData(self.recipe, self.tokenizer, ALONE).decode(run, self.model)
+        if asked.samples < config.fewest_samples:
+            self.say(
+                f"not measured: {asked.samples} samples kept aside are fewer than "
+                f"{config.fewest_samples}; without it nothing is known of strange scenes"
+            )
+            return None
+        self.model.to(ALONE.device(run.fit.device))
+        return reliability.measure_from_clips(self.model, self.tokenizer, asked, config)
 
 
 def with_frames(config: ModelConfig, frames: int) -> ModelConfig:

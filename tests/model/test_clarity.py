@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 
 from vljepa_ros.model import checkpoint, presets
 from vljepa_ros.model.engine import Engine
-from vljepa_ros.model.reliability import Clarity, Reliability
+from vljepa_ros.model.reliability import Clarity, Reliability, Scenes
 from vljepa_ros.model.text import Tokenizer
 from vljepa_ros.model.vljepa import VLJepa
 
@@ -23,12 +22,10 @@ def a_clarity() -> Clarity:
     return Clarity(torch.randn(8, WIDTH), torch.randn(8), torch.randn(8), torch.zeros(1))
 
 
-def a_reliability() -> Reliability:
+def a_scenes() -> Scenes:
     width = presets.tiny().x_encoder.width
-    names = {f.name for f in dataclasses.fields(Reliability)} - {"clarity"}
-    return Reliability(
-        **{name: torch.ones(width) for name in names},  # type: ignore[arg-type]
-        clarity=a_clarity(),
+    return Scenes(
+        torch.zeros(width), torch.eye(2, width), torch.ones(2), torch.ones(1), torch.ones(1)
     )
 
 
@@ -39,7 +36,7 @@ def saved(folder: Path, tokenizer: Tokenizer, reliability: Reliability) -> Engin
 
 
 def test_it_is_a_probability_that_survives_the_file(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    engine = saved(tmp_path, tokenizer, a_reliability())
+    engine = saved(tmp_path, tokenizer, Reliability(clarity=a_clarity()))
     embeddings = np.random.default_rng(0).normal(size=(5, WIDTH)).astype(np.float32)
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
     found = engine.clarity(embeddings)
@@ -52,15 +49,17 @@ def test_it_is_a_probability_that_survives_the_file(tmp_path: Path, tokenizer: T
 def test_where_it_was_not_measured_nothing_is_waited_for(
     tmp_path: Path, tokenizer: Tokenizer, engine: Engine
 ) -> None:
-    unmeasured = saved(tmp_path, tokenizer, dataclasses.replace(a_reliability(), clarity=None))
+    unmeasured = saved(tmp_path, tokenizer, Reliability(scenes=a_scenes()))
     one_NE = np.eye(1, WIDTH, dtype=np.float32)
     for each in (engine, unmeasured):
         assert each.clarity(one_NE).tolist() == [1.0]
 
 
 def test_an_incomplete_or_foreign_clarity_is_named() -> None:
-    tensors = a_reliability().tensors()
+    tensors = Reliability(clarity=a_clarity()).tensors()
     with pytest.raises(ValueError, match="clear_H"):
-        Reliability.from_tensors({n: t for n, t in tensors.items() if n != "clarity_clear_H"})
+        Reliability.from_tensors({n: t for n, t in tensors.items() if n != "clarity.clear_H"})
     with pytest.raises(ValueError, match="strange"):
-        Reliability.from_tensors(tensors | {"clarity_strange": torch.ones(1)})
+        Reliability.from_tensors(tensors | {"clarity.strange": torch.ones(1)})
+    with pytest.raises(ValueError, match="nothing"):
+        Reliability.from_tensors(tensors | {"nothing.clear_H": torch.ones(1)})

@@ -13,7 +13,7 @@ import torch
 from vljepa_ros.config import ModelConfig
 from vljepa_ros.model import checkpoint, presets
 from vljepa_ros.model.engine import Engine, EngineError
-from vljepa_ros.model.reliability import Reliability, token_pairs
+from vljepa_ros.model.reliability import Actions, Reliability, Scenes, token_pairs
 from vljepa_ros.model.text import TextError, Tokenizer
 from vljepa_ros.model.vljepa import VLJepa
 
@@ -39,16 +39,20 @@ def a_reliability(config: ModelConfig, tokenizer: Tokenizer) -> Reliability:
     width, token_width = config.predictor.width, config.x_encoder.width
     directions = torch.linalg.qr(torch.randn(token_width, 4)).Q.T.contiguous()
     return Reliability(
-        hidden_HW=torch.randn(8, width),
-        hidden_bias_H=torch.zeros(8),
-        doubt_H=torch.randn(8),
-        doubt_bias=torch.zeros(1),
-        mean_D=torch.zeros(token_width),
-        directions_KD=directions,
-        deviation_K=torch.ones(4),
-        residual=torch.ones(1),
-        scene_limit=torch.full((1,), 100.0),
-        pairs_P=token_pairs(*tokenizer.encode_batch(KNOWN, 40)).unique(),
+        Actions(
+            hidden_HW=torch.randn(8, width),
+            hidden_bias_H=torch.zeros(8),
+            doubt_H=torch.randn(8),
+            doubt_bias=torch.zeros(1),
+            pairs_P=token_pairs(*tokenizer.encode_batch(KNOWN, 40)).unique(),
+        ),
+        Scenes(
+            mean_D=torch.zeros(token_width),
+            directions_KD=directions,
+            deviation_K=torch.ones(4),
+            residual=torch.ones(1),
+            limit=torch.full((1,), 100.0),
+        ),
     )
 
 
@@ -132,14 +136,14 @@ def test_unknown_words_are_novel_and_known_ones_are_not(dreamer: Engine) -> None
     assert ((found.uncertainty > 0) & (found.uncertainty < 1)).all()
 
 
-def test_a_scene_beyond_the_limit_is_novel(folder: Path, tokenizer: Tokenizer) -> None:
-    _, reliability = checkpoint.load(folder)[0], checkpoint.load_reliability(folder)
-    assert reliability is not None
-    ids = tokenizer.encode_batch(KNOWN[:1], 40)
+def test_a_scene_beyond_the_limit_is_novel(folder: Path) -> None:
+    reliability = checkpoint.load_reliability(folder)
+    assert reliability is not None and reliability.scenes is not None
+    scenes = reliability.scenes
     near, far = torch.zeros(1, 3, 24), torch.full((1, 3, 24), 1e4)
-    assert float(reliability.novelty(near, *ids)) < 1 < float(reliability.novelty(far, *ids))
-    along = reliability.directions_KD[0] * 2
-    distance = float(reliability.scene_distance(along.expand(1, 3, -1)))
+    assert float(scenes.novelty(near)) < 1 < float(scenes.novelty(far))
+    along = scenes.directions_KD[0] * 2
+    distance = float(scenes.distance(along.expand(1, 3, -1)))
     assert distance == pytest.approx((4 / 5) ** 0.5, rel=1e-4)
 
 
@@ -182,4 +186,6 @@ def test_changed_or_missing_reliability_is_refused(
     with pytest.raises(checkpoint.CheckpointError, match="missing"):
         Engine.load(tmp_path, device="cpu")
     with pytest.raises(ValueError, match="pairs_P"):
-        Reliability.from_tensors({k: v for k, v in kept.tensors().items() if k != "pairs_P"})
+        Reliability.from_tensors(
+            {k: v for k, v in kept.tensors().items() if k != "actions.pairs_P"}
+        )

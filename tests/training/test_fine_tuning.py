@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from training import train
@@ -53,12 +54,27 @@ def test_own_videos_become_a_checkpoint_that_runs(shards: Path, tmp_path: Path) 
     out = tmp_path / "mine"
     train.main(["one_gpu", "--out", str(out), "--set", f"shards.root={shards}", *SMALL])
     engine = Engine.load(out / "checkpoint")
+    assert checkpoint.load_reliability(out / "checkpoint") is None  # six samples tell too little
     crop = engine.config.x_encoder.crop_px
     clip = np.zeros((1, engine.config.clip_frames, crop, crop, 3), np.uint8)
     embedding = engine.predict(engine.encode_clips(clip), [engine.config.caption_query])
     assert np.isclose(np.linalg.norm(embedding), 1.0, atol=1e-5) and engine.decode(embedding)
     logged = (out / "sft" / "log.jsonl").read_text()
     assert "validation_first_of_own" in logged
+
+
+@pytest.mark.slow
+def test_enough_samples_tell_of_strange_scenes_and_clear_words(
+    shards: Path, tmp_path: Path
+) -> None:
+    few = ["reliability.fewest_samples=6", "reliability.batches=2", "reliability.clarity.steps=5"]
+    settings = [f"shards.root={shards}", *SMALL, *few]
+    train.main(["one_gpu", "--out", str(tmp_path / "mine"), "--set", *settings])
+    found = checkpoint.load_reliability(tmp_path / "mine" / "checkpoint")
+    assert found is not None and found.actions is None
+    assert found.scenes is not None and found.clarity is not None
+    embeddings_BE = torch.nn.functional.normalize(torch.randn(4, 256), dim=1)
+    assert ((found.clarity(embeddings_BE) > 0) & (found.clarity(embeddings_BE) < 1)).all()
 
 
 @pytest.mark.slow

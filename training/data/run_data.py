@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from training.data.batches import ShardBatches, ShardsConfig
 from training.distributed import Ranks
@@ -42,7 +41,7 @@ class ShardData:
             validation = [aside[step] for step in range(VALIDATION_BATCHES)]
         return EmbedData(batches, validation)
 
-    def decode(self, run: YDecoderRun, model: VLJepa) -> Dataset[dict[str, Tensor]]:
+    def decode(self, run: YDecoderRun, model: VLJepa) -> ShardBatches:
         """Samples that the predictor was not trained on; its own where none were kept aside."""
         fit = run.fit
         return self._aside(model, fit, fit.seed + 2, fit.parts(self._ranks))

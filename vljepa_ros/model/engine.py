@@ -56,7 +56,7 @@ class Engine:
         """`model` and `reliability` must be on `device`; see `load`."""
         self._model, self._tokenizer = model.eval(), tokenizer
         self._device, self._sha256, self._temperature = device, sha256, temperature
-        self._reliability = reliability
+        self._reliability = reliability or Reliability()
         self._lock = threading.RLock()
         self._queries: Cache[tuple[Tensor, Tensor]] = Cache(CACHED_QUERIES)
         self._texts: Cache[EmbeddingE] = Cache(CACHED_TEXTS)
@@ -242,9 +242,13 @@ class Engine:
             found = predictor.imagine(tokens_BTND, ids_BL, mask_BL)
             uncertainty_B = torch.ones(len(actions))
             novelty_B = torch.full((len(actions),), torch.inf)
-            if self._reliability is not None:
-                uncertainty_B = self._reliability.uncertainty(found.pooled_BD)
-                novelty_B = self._reliability.novelty(tokens_BTND[:, -1], ids_BL, mask_BL)
+            known, scenes = self._reliability.actions, self._reliability.scenes
+            if known is not None:
+                uncertainty_B = known.uncertainty(found.pooled_BD)
+            if known is not None and scenes is not None:
+                novelty_B = torch.maximum(
+                    scenes.novelty(tokens_BTND[:, -1]), known.novelty(ids_BL, mask_BL)
+                )
             return Imagined(
                 _to_numpy(found.embedding_BE),
                 predictor.still(found.next_BND),
@@ -257,10 +261,11 @@ class Engine:
 
         0 where that was never measured (`checkpoint.load_reliability`).
         """
-        if self._reliability is None:
+        scenes = self._reliability.scenes
+        if scenes is None:
             return np.zeros(len(tokens_BTND), np.float32)
         with self._lock, torch.inference_mode():
-            return _to_numpy(self._reliability.scene_novelty(tokens_BTND[:, -1]))
+            return _to_numpy(scenes.novelty(tokens_BTND[:, -1]))
 
     def clarity(self, embeddings: Embeddings) -> npt.NDArray[np.float32]:
         """How probable the words would be that `decode` finds for each embedding (n, E): (n,).
@@ -268,12 +273,12 @@ class Engine:
         Costs no pass of the Y-decoder. 1 where it was never measured
         (`checkpoint.load_reliability`): then words are not waited for.
         """
-        known = None if self._reliability is None else self._reliability.clarity
-        if known is None:
+        clarity = self._reliability.clarity
+        if clarity is None:
             return np.ones(len(embeddings), np.float32)
         with self._lock, torch.inference_mode():
             embeddings_BE = torch.from_numpy(np.array(self._checked(embeddings)))
-            return _to_numpy(known(embeddings_BE.to(self._device)))
+            return _to_numpy(clarity(embeddings_BE.to(self._device)))
 
     def join_states(self, initial_BTND: Tokens, final_BTND: Tokens) -> Tokens:
         """The last moments of two clips as one clip: what `inverse_query` is asked of."""

@@ -1,7 +1,8 @@
-"""How far a prediction can be trusted: measured on streams that the model was not trained on.
+"""How far a model can be trusted: measured on streams that it was not trained on.
 
 Fitted after training (training/reliability.py) and kept beside the weights in a file of its own;
-docs/decisions/0052 has the method and its figures.
+docs/decisions/0050 and 0052 have the methods and their figures. What could not be measured is
+None: scenes and clarity take clips and queries alone, actions take the truth of what they lead to.
 
 Shapes: B rows, N tokens, D token width, W predictor width, E embedding width, H hidden units, K
 kept directions, P pairs of tokens, L tokens of an action.
@@ -9,21 +10,88 @@ kept directions, P pairs of tokens, L tokens of an action.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 Tensors: TypeAlias = Mapping[str, Tensor]
-CLARITY = "clarity_"
-"""What names of its tensors begin with."""
+SomePart = TypeVar("SomePart", bound="Part")
+
+
+class Part:
+    """A dataclass of tensors."""
+
+    @classmethod
+    def from_tensors(cls: type[SomePart], tensors: Tensors) -> SomePart:
+        """
+        Raises:
+            ValueError: a tensor is missing or unknown.
+        """
+        wrong = {f.name for f in fields(cls)} ^ set(tensors)  # type: ignore[arg-type]
+        if wrong:
+            raise ValueError(f"these tensors are missing or unknown: {', '.join(sorted(wrong))}")
+        return cls(**tensors)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)
-class Clarity:
+class Actions(Part):
+    """How probably what is predicted of an action is wrong, and which words actions have."""
+
+    hidden_HW: Tensor
+    hidden_bias_H: Tensor
+    doubt_H: Tensor
+    doubt_bias: Tensor
+    """A small network from what the embedding was projected from to the log odds of an error."""
+    pairs_P: Tensor
+    """Neighbouring tokens of known actions as token x 2^32 + next token, sorted, int64."""
+
+    def uncertainty(self, pooled_BW: Tensor) -> Tensor:
+        """Probability (B,) that what was predicted from `pooled_BW` is wrong."""
+        hidden_BH = F.gelu(F.linear(pooled_BW.float(), self.hidden_HW, self.hidden_bias_H))
+        return (hidden_BH @ self.doubt_H + self.doubt_bias).sigmoid()
+
+    def novelty(self, ids_BL: Tensor, mask_BL: Tensor) -> Tensor:
+        """0 where every two neighbouring tokens are known, else 1 and the share of unknown ones."""
+        known_BP = torch.isin(token_pairs(ids_BL, mask_BL), self.pairs_P)
+        there_BP = torch.cat([mask_BL[:, :1], mask_BL], dim=1).bool()
+        unknown_B = (~known_BP & there_BP).float().sum(1) / there_BP.sum(1)
+        return torch.where(unknown_B > 0, 1 + unknown_B, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Scenes(Part):
+    """Known scenes: their mean token, main directions, spread along and beside them."""
+
+    mean_D: Tensor
+    directions_KD: Tensor
+    deviation_K: Tensor
+    residual: Tensor
+    limit: Tensor
+    """Distance that hardly a known scene exceeds."""
+
+    def novelty(self, tokens_BND: Tensor) -> Tensor:
+        """Above 1 (B,): the scene is unlike the known ones."""
+        return self.distance(tokens_BND) / self.limit
+
+    def distance(self, tokens_BND: Tensor) -> Tensor:
+        """Mahalanobis distance (B,) of a tubelet's mean token, root mean square of a direction."""
+        offset_BD = tokens_BND.float().mean(dim=1) - self.mean_D
+        along_BK = offset_BD @ self.directions_KD.T
+        beside_BD = offset_BD - along_BK @ self.directions_KD
+        squared_B = (along_BK / self.deviation_K).square().sum(1)
+        squared_B = squared_B + beside_BD.square().sum(1) / self.residual.square()
+        return (squared_B / (len(self.deviation_K) + 1)).sqrt()
+
+
+@dataclass(frozen=True, eq=False)
+class Clarity(Part):
     """How probable the words would be that the Y-decoder finds for an embedding, unfound.
 
     A small network; finding words to ask them costs a pass for each of them.
@@ -39,42 +107,17 @@ class Clarity:
         hidden_BH = F.gelu(F.linear(embedding_BE.float(), self.hidden_HE, self.hidden_bias_H))
         return (hidden_BH @ self.clear_H + self.clear_bias).sigmoid()
 
-    @classmethod
-    def from_tensors(cls, tensors: Tensors) -> Clarity:
-        """
-        Raises:
-            ValueError: a tensor is missing or unknown.
-        """
-        _check_names(cls, tensors)
-        return cls(**tensors)
 
-    def tensors(self) -> dict[str, Tensor]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
-
-    def to(self, device: torch.device) -> Clarity:
-        return Clarity(**{name: value.to(device) for name, value in self.tensors().items()})
+PARTS: Mapping[str, type[Part]] = {"actions": Actions, "scenes": Scenes, "clarity": Clarity}
 
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Uncertainty of a prediction, and novelty of the scene and of an action's words."""
+    """What was measured of a model."""
 
-    hidden_HW: Tensor
-    hidden_bias_H: Tensor
-    doubt_H: Tensor
-    doubt_bias: Tensor
-    """A small network from what the embedding was projected from to the log odds of an error."""
-    mean_D: Tensor
-    directions_KD: Tensor
-    deviation_K: Tensor
-    residual: Tensor
-    """Scenes of the training streams: mean token, main directions, spread along and beside them."""
-    scene_limit: Tensor
-    """Distance that hardly a known scene exceeds."""
-    pairs_P: Tensor
-    """Neighbouring tokens of known actions as token x 2^32 + next token, sorted, int64."""
+    actions: Actions | None = None
+    scenes: Scenes | None = None
     clarity: Clarity | None = None
-    """None: never measured, as of a model without Y-decoder."""
 
     @classmethod
     def from_tensors(cls, tensors: Tensors) -> Reliability:
@@ -82,54 +125,25 @@ class Reliability:
         Raises:
             ValueError: a tensor is missing or unknown.
         """
-        own = {name: value for name, value in tensors.items() if not name.startswith(CLARITY)}
-        clarity = {n.removeprefix(CLARITY): v for n, v in tensors.items() if n not in own}
-        _check_names(cls, own, besides={"clarity"})
-        return cls(**own, clarity=Clarity.from_tensors(clarity) if clarity else None)
+        grouped: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            part, _, rest = name.partition(".")
+            if part not in PARTS:
+                raise ValueError(f"the tensor {name} is unknown")
+            grouped.setdefault(part, {})[rest] = tensor
+        return cls(**{n: PARTS[n].from_tensors(some) for n, some in grouped.items()})  # type: ignore[arg-type]
 
     def tensors(self) -> dict[str, Tensor]:
-        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "clarity"}
-        clarity = {} if self.clarity is None else self.clarity.tensors()
-        return own | {CLARITY + name: value for name, value in clarity.items()}
+        parts: dict[str, Part | None] = {name: getattr(self, name) for name in PARTS}
+        return {
+            f"{name}.{inner}": tensor
+            for name, part in parts.items()
+            if part is not None
+            for inner, tensor in part.tensors().items()
+        }
 
     def to(self, device: torch.device) -> Reliability:
-        return Reliability.from_tensors({n: v.to(device) for n, v in self.tensors().items()})
-
-    def uncertainty(self, pooled_BW: Tensor) -> Tensor:
-        """Probability (B,) that what was predicted from `pooled_BW` is wrong."""
-        hidden_BH = F.gelu(F.linear(pooled_BW.float(), self.hidden_HW, self.hidden_bias_H))
-        return (hidden_BH @ self.doubt_H + self.doubt_bias).sigmoid()
-
-    def novelty(self, tokens_BND: Tensor, action_ids_BL: Tensor, action_mask_BL: Tensor) -> Tensor:
-        """Above 1 (B,): the scene is unlike the known ones, or the action has unknown words."""
-        words_B = self._word_novelty(action_ids_BL, action_mask_BL)
-        return torch.maximum(self.scene_novelty(tokens_BND), words_B)
-
-    def scene_novelty(self, tokens_BND: Tensor) -> Tensor:
-        """Above 1 (B,): the scene is unlike the known ones."""
-        return self.scene_distance(tokens_BND) / self.scene_limit
-
-    def scene_distance(self, tokens_BND: Tensor) -> Tensor:
-        """Mahalanobis distance (B,) of a tubelet's mean token, root mean square of a direction."""
-        offset_BD = tokens_BND.float().mean(dim=1) - self.mean_D
-        along_BK = offset_BD @ self.directions_KD.T
-        beside_BD = offset_BD - along_BK @ self.directions_KD
-        squared_B = (along_BK / self.deviation_K).square().sum(1)
-        squared_B = squared_B + beside_BD.square().sum(1) / self.residual.square()
-        return (squared_B / (len(self.deviation_K) + 1)).sqrt()
-
-    def _word_novelty(self, ids_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """0 where every two neighbouring tokens are known, else 1 and the share of unknown ones."""
-        known_BP = torch.isin(token_pairs(ids_BL, mask_BL), self.pairs_P)
-        there_BP = torch.cat([mask_BL[:, :1], mask_BL], dim=1).bool()
-        unknown_B = (~known_BP & there_BP).float().sum(1) / there_BP.sum(1)
-        return torch.where(unknown_B > 0, 1 + unknown_B, 0.0)
-
-
-def _check_names(cls: type[Any], tensors: Tensors, besides: Set[str] = frozenset()) -> None:
-    wrong = ({f.name for f in fields(cls)} - besides) ^ set(tensors)
-    if wrong:
-        raise ValueError(f"these tensors are missing or unknown: {', '.join(sorted(wrong))}")
+        return Reliability.from_tensors({n: x.to(device) for n, x in self.tensors().items()})
 
 
 def token_pairs(ids_BL: Tensor, mask_BL: Tensor) -> Tensor:

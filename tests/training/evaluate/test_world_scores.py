@@ -36,7 +36,7 @@ from training.tabletop.world import Episode
 from vljepa_ros.config import ModelConfig
 from vljepa_ros.model import checkpoint, presets
 from vljepa_ros.model.engine import Engine, EngineError
-from vljepa_ros.model.reliability import Reliability, token_pairs
+from vljepa_ros.model.reliability import Actions, Reliability, Scenes, token_pairs
 from vljepa_ros.model.text import Tokenizer, train_tokenizer
 from vljepa_ros.model.vljepa import VLJepa
 
@@ -81,16 +81,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def a_reliability(config: ModelConfig, tokenizer: Tokenizer) -> Reliability:
     width, token_width = config.predictor.width, config.x_encoder.width
     return Reliability(
-        hidden_HW=torch.randn(8, width),
-        hidden_bias_H=torch.zeros(8),
-        doubt_H=torch.randn(8),
-        doubt_bias=torch.zeros(1),
-        mean_D=torch.zeros(token_width),
-        directions_KD=torch.linalg.qr(torch.randn(token_width, 4)).Q.T.contiguous(),
-        deviation_K=torch.ones(4),
-        residual=torch.ones(1),
-        scene_limit=torch.full((1,), 1e6),
-        pairs_P=token_pairs(*tokenizer.encode_batch(instructions(), 40)).unique(),
+        Actions(
+            hidden_HW=torch.randn(8, width),
+            hidden_bias_H=torch.zeros(8),
+            doubt_H=torch.randn(8),
+            doubt_bias=torch.zeros(1),
+            pairs_P=token_pairs(*tokenizer.encode_batch(instructions(), 40)).unique(),
+        ),
+        Scenes(
+            mean_D=torch.zeros(token_width),
+            directions_KD=torch.linalg.qr(torch.randn(token_width, 4)).Q.T.contiguous(),
+            deviation_K=torch.ones(4),
+            residual=torch.ones(1),
+            limit=torch.full((1,), 1e6),
+        ),
     )
 
 
