@@ -22,7 +22,7 @@ SAMPLES = Path(__file__).parents[2] / "samples"
 SMALL = [
     "sft.fit.steps=2", "sft.fit.batch_size=8", "sft.fit.workers=0", "sft.fit.device=cpu",
     "y_decoder.fit.steps=2", "y_decoder.fit.batch_size=8", "y_decoder.fit.workers=0",
-    "y_decoder.fit.device=cpu",
+    "y_decoder.fit.device=cpu", "sft.fit.threads=1", "y_decoder.fit.threads=1",
 ]  # fmt: skip
 
 
