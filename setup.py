@@ -46,13 +46,18 @@ setup(
         "torch>=2.6",
         "transformers>=5.20",
     ],
-    entry_points={"console_scripts": ["vljepa = vljepa_ros.cli.main:main"]},
+    entry_points={
+        "console_scripts": ["vljepa = vljepa_ros.cli.main:main"],
+        "lmms_eval.models": ["vljepa = vljepa_ros.lmms_plugin:manifest"],
+    },
     extras_require={
         "recordings": ["av>=12", "rosbags>=0.11", "tqdm>=4.60"],
         "ray": ["ray[data]>=2.60,<2.64"],
         "lance": ["pylance>=14,<15"],
         "rerun": ["rerun-sdk>=0.41,<0.42"],
         "video": ["av>=12"],
+        "lmms": ["lmms-eval>=0.7,<0.8"],
+        "mteb": ["mteb>=2.26,<3"],
         "cluster": ["megatron-energon>=7.4,<8"],
         "training": [
             "av>=14",

@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "world": {"types", "config", "model", "world"},
     "recordings": FOUNDATION | {"model", "stream", "recordings"},
     "cli": LIBRARY | {"cli"},
+    "lmms_plugin": {"types", "config", "model"},
     "ros": LIBRARY | {"ros"},
 }
 """Part of vljepa_ros -> parts of vljepa_ros that it may import. A new part belongs in here."""

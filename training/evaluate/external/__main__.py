@@ -58,12 +58,7 @@ def evaluate(
         DataError: the folder cannot be used.
         CheckpointError, EngineError, TextError: the model cannot be used, or not for these texts.
     """
-    asked = benchmarks.load(benchmark, folder)
-    if asked.missing and not skip_missing:
-        raise DataError(
-            f"{folder} lacks {len(asked.missing)} videos, the first {list(asked.missing[:NAMED])}; "
-            "put them there, or leave them out by --skip_missing true"
-        )
+    asked = complete(benchmarks.load(benchmark, folder), folder, skip_missing)
     asked = with_texts(asked, query, prompt)
     if limit:
         first: Any = asked.items[:limit]
@@ -78,6 +73,20 @@ def evaluate(
         "texts_sha256": _digest(asked),
     }
     return about | scores
+
+
+def complete(asked: Benchmark, folder: Path, skip_missing: bool) -> Benchmark:
+    """The same benchmark, if all of its videos are there or may be missing.
+
+    Raises:
+        DataError: some are missing.
+    """
+    if asked.missing and not skip_missing:
+        raise DataError(
+            f"{folder} lacks {len(asked.missing)} videos, the first {list(asked.missing[:NAMED])}; "
+            "put them there, or leave them out by --skip_missing true"
+        )
+    return asked
 
 
 def with_texts(asked: Benchmark, query: str, prompt: str) -> Benchmark:

@@ -1,0 +1,1 @@
+"""Our models and local benchmarks inside MTEB: its tasks, its scores."""
