@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from lmms_eval.api.instance import GenerationResult
 from lmms_eval.api.model import lmms
 from lmms_eval.models.model_utils.load_video import read_video
 from lmms_eval.models.registry_v2 import ModelManifest
@@ -46,8 +47,11 @@ class VLJepa(lmms):  # type: ignore[misc]  # lmms-eval is optional: mypy runs wi
         """
         return [self._reply(*request.args) for request in requests]
 
-    def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
-        """Cosine of prediction and continuation: it ranks choices, but is no log-probability.
+    def loglikelihood(self, requests: Sequence[Any]) -> list[Any]:
+        """A loss for each continuation, 1 − cosine with the prediction, and never greedy.
+
+        lmms-eval 0.7 takes the choice of the lowest value, as its own models return losses. It also
+        turns a bare pair into text before it scores; within a GenerationResult it stays a pair.
 
         Raises:
             TextError: a question or choice is too long for the model.
@@ -61,7 +65,7 @@ class VLJepa(lmms):  # type: ignore[misc]  # lmms-eval is optional: mypy runs wi
                 known[key] = self._predict(question(context), doc_to_visual, *document)
             text = target(self._document(*document)) if callable(target) else target
             label = self._engine.score_labels(known[key][0], [str(text).strip()])[0]
-            found.append((label.similarity, False))
+            found.append(GenerationResult((1 - label.similarity, False)))
         return found
 
     def generate_until_multi_round(self, requests: Sequence[Any]) -> list[str]:
