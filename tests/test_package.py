@@ -92,7 +92,8 @@ def test_the_nodes_start_with_nothing_but_ros_torch_and_transformers() -> None:
     Anything else may be imported where it is used, with an error that says the mend.
     """
     ros = declared("depend", "exec_depend")
-    for file in (ROOT / "vljepa_ros").rglob("*.py"):
+    plugin = ROOT / "vljepa_ros" / "lmms_plugin.py"  # loaded by lmms-eval alone
+    for file in {*(ROOT / "vljepa_ros").rglob("*.py")} - {plugin}:
         for node in ast.parse(file.read_text()).body:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -34,7 +34,20 @@ from vljepa_ros.settings import is_of_rclpy, settings
 NAMESPACE = "/vljepa"
 NODES = {"perception": (PERCEPTION, WORLD_STATE), "video_camera": (VIDEO_CAMERA,)}
 SYSTEM = {
-    *("apt", "cd", "colcon", "echo", "env", "export", "git", "grep", "rerun", "rosdep", "wait"),
+    *(
+        "apt",
+        "cd",
+        "colcon",
+        "echo",
+        "env",
+        "export",
+        "git",
+        "grep",
+        "lmms-eval",
+        "rerun",
+        "rosdep",
+        "wait",
+    ),
 }
 """Programs of others, whose options are theirs."""
 

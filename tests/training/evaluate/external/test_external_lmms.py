@@ -113,6 +113,7 @@ def nearest_labels() -> list[bool]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.usefixtures("registered")
 def test_lmms_eval_scores_the_model(tasks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluator = pytest.importorskip("lmms_eval.evaluator")

@@ -109,6 +109,8 @@ def test_what_mteb_cannot_ask_is_said(mteb: Any, tmp_path: Path) -> None:
         command.evaluate("nothing", MODEL, tmp_path)
     with pytest.raises(DataError, match="for a benchmark of ours give --folder"):
         command.evaluate("coin_step", MODEL)
+    with pytest.raises(DataError, match="MNISTZeroShot also needs image"):
+        command.evaluate("MNISTZeroShot", MODEL)
 
 
 def test_without_mteb_the_mend_is_said(

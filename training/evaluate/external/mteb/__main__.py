@@ -84,6 +84,11 @@ def evaluate(
         if isinstance(benchmark, (Classification, Retrieval)):
             query = benchmark.query
         asked = local_task(task, benchmark)
+    unknown = set(asked.metadata.modalities) - {"text", "video"}
+    if unknown:
+        raise DataError(
+            f"{task} also needs {', '.join(sorted(unknown))}; choose a task of video and text"
+        )
     embedder = embedders.load(model, device, dtype)
     result = mteb.evaluate(
         MtebEncoder(embedder, query),
