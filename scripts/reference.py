@@ -49,7 +49,7 @@ def page() -> str:
 
 def _node(node: Interface) -> str:
     topics = [
-        *(_topic(endpoint, "subscribes") for endpoint in node.subscribes),
+        *(_topic(endpoint, "subscribes") for endpoint in (*node.subscribes, *node.hears_beside)),
         *(_topic(endpoint, "publishes") for endpoint in node.publishes),
     ]
     answers = [

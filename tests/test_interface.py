@@ -42,7 +42,7 @@ INTERFACES: dict[str, str] = {
     ),
     "MemoryEntry.msg": (
         f"{TIME} stamp, string camera, uint64 state_id, string query, string caption, "
-        "float32 similarity"
+        "float32 similarity, string pose_frame, geometry_msgs/Pose pose"
     ),
     "Status.msg": (
         "uint16 OK=0, uint16 NOT_ACTIVE=1, uint16 NO_STATE=2, uint16 STALE_STATE=3, "

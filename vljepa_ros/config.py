@@ -248,6 +248,15 @@ class MemoryConfig:
         high=1e6,
         live=True,
     )
+    pose_frame: str = setting(
+        "",
+        "Fixed frame of TF, such as map, in which the camera's pose is kept with each entry; empty "
+        "= no poses",
+    )
+    pose_of: str = setting(
+        "",
+        "Frame whose pose that is, such as base_link; empty = the camera's, as its images name it",
+    )
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,10 @@ class Clip:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a camera was: its own frame (x right, y down, z ahead) in a fixed one."""
+    """Where a camera was: its own frame (optical: x right, y down, z ahead) in a fixed one.
+
+    With parameter `memory.pose_of`, where that frame was.
+    """
 
     frame_id: str
     """The fixed frame, such as `map`."""

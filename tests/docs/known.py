@@ -174,7 +174,10 @@ def _names() -> dict[str, str]:
     return {
         re.sub("^~", f"{NAMESPACE}/{interface.node}", endpoint.of(Camera(""))): endpoint.type_name
         for interface in INTERFACES
-        for endpoint in (*interface.subscribes, *interface.publishes, *interface.services)
+        for endpoint in (
+            *(*interface.subscribes, *interface.hears_beside),
+            *(*interface.publishes, *interface.services),
+        )
     } | {f"{NAMESPACE}/image": "sensor_msgs/msg/Image"}
 
 
@@ -188,7 +191,10 @@ def _node(program: str) -> Callable[[list[str]], None]:
                 known = {
                     endpoint.of(Camera(""))
                     for interface in NODES[program]
-                    for endpoint in (*interface.subscribes, *interface.publishes)
+                    for endpoint in (
+                        *(*interface.subscribes, *interface.hears_beside),
+                        *interface.publishes,
+                    )
                 }
                 _expect(name in known, f"{program} has no topic {name}")
 

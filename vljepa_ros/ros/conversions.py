@@ -147,7 +147,7 @@ def prediction_message(
 
 
 def memory_message(seen: Seen) -> msg.MemoryEntry:
-    return msg.MemoryEntry(
+    entry = msg.MemoryEntry(
         stamp=time_message(seen.stamp_ns),
         camera=seen.camera,
         state_id=seen.state_id,
@@ -155,6 +155,12 @@ def memory_message(seen: Seen) -> msg.MemoryEntry:
         caption=text_field(seen.caption),
         similarity=seen.similarity,
     )
+    if seen.pose is not None:
+        entry.pose_frame = text_field(seen.pose.frame_id)
+        place, turn = entry.pose.position, entry.pose.orientation
+        place.x, place.y, place.z = map(float, seen.pose.position_m)
+        turn.x, turn.y, turn.z, turn.w = map(float, seen.pose.orientation_xyzw)
+    return entry
 
 
 def status_message(error_code: int = msg.Status.OK, error_msg: str = "") -> msg.Status:

@@ -26,6 +26,7 @@ class Endpoint:
     name: str
     """Before remapping; where `{camera}` is in it each camera has its own."""
     type: Any
+    """Its class; as text where it is in packages that need not be installed."""
     qos: QoSProfile = field(default_factory=lambda: qos.SERVICE)
     when: str = ""
     """When there is a message; a service's own file says what it answers."""
@@ -33,6 +34,8 @@ class Endpoint:
     @property
     def type_name(self) -> str:
         """As ROS writes it: std_msgs/msg/Header."""
+        if isinstance(self.type, str):
+            return self.type
         package, kind = self.type.__module__.split(".")[:2]
         return f"{package}/{kind}/{self.type.__name__}"
 
@@ -48,6 +51,8 @@ class Interface:
     node: str
     config: type[Any]
     subscribes: tuple[Endpoint, ...] = ()
+    hears_beside: tuple[Endpoint, ...] = ()
+    """Subscribed by a hidden node of the same process, where a parameter wants it."""
     publishes: tuple[Endpoint, ...] = ()
     services: tuple[Endpoint, ...] = ()
     actions: tuple[Endpoint, ...] = ()
@@ -82,6 +87,8 @@ INFO = Endpoint(
 DIAGNOSTICS = Endpoint(
     "/diagnostics", DiagnosticArray, qos.DIAGNOSTICS, "once a second, in every lifecycle state"
 )
+TF = Endpoint("/tf", "tf2_msgs/msg/TFMessage", qos.TF, "with `memory.pose_frame`: by tf2_ros")
+TF_STATIC = Endpoint("/tf_static", "tf2_msgs/msg/TFMessage", qos.TF_STATIC, "the same")
 SET_QUERY = Endpoint("~/set_query", srv.SetQuery)
 GET_STATE = Endpoint("~/get_state", srv.GetState)
 
@@ -116,6 +123,7 @@ PERCEPTION = Interface(
     "perception",
     PerceptionConfig,
     subscribes=(IMAGE,),
+    hears_beside=(TF, TF_STATIC),
     publishes=(STATE, EVENT, DEBUG_IMAGE, INFO, DIAGNOSTICS),
     services=(SET_QUERY, GET_STATE),
     is_lifecycle=True,

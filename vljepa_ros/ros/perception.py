@@ -29,6 +29,7 @@ from vljepa_ros.ros import conversions
 from vljepa_ros.ros.camera_input import ImageMessage
 from vljepa_ros.ros.debug_image import debug_message
 from vljepa_ros.ros.health import RECENT_S, CameraMeter
+from vljepa_ros.ros.places import Places, Source, check_frames
 from vljepa_ros.ros.requests import RequestError, Work
 from vljepa_ros.ros.worker import Worker
 from vljepa_ros.ros.world_requests import WorldRequests
@@ -88,6 +89,7 @@ class Perception:
         *,
         publish: Publish,
         show: Show = lambda camera, draw: None,
+        listen: Callable[[str], Source] | None = None,
         clock: Clock,
         log: RcutilsLogger,
     ) -> None:
@@ -97,10 +99,12 @@ class Perception:
             last_state_ids: for each camera, the id its states count on from.
             publish: called on the worker's thread with every state, and its event if any.
             show: called after that with what draws the debug image of the state.
+            listen: gives poses in a fixed frame; needed where `memory.pose_frame` names one.
 
         Raises:
-            ConfigError: the model, device, query or labels cannot be used.
+            ConfigError: the model, device, query or labels cannot be used, or poses not be had.
         """
+        check_frames(config.memory)
         self._publish = publish
         self._show = show
         self._clock = clock
@@ -133,7 +137,11 @@ class Perception:
         self.worker: Worker[ImageMessage] = Worker(self._step, self._failed)
         self.worker.limit_rate(config.rate_hz)
         self.worker.start()
+        self.places: Places | None = None
         try:
+            if config.memory.pose_frame and listen is not None:
+                source = listen(config.memory.pose_frame)
+                self.places = Places(self.memory, source, config.memory.pose_of, self._unplaced)
             self.worker.call(self.engine.warm_up)
         except Exception:
             self.close()
@@ -154,17 +162,23 @@ class Perception:
         for stream in self._streams.values():
             stream.perceiver.reset()
         self._history.clear()
+        self._forget_places()
 
     def offer(self, camera: str, message: ImageMessage) -> None:
         """Store a camera's newest image; it is perceived as soon as the model is free."""
         if self.worker.offer(camera, message):
             self._streams[camera].meter.dropped()
 
+    def look_for_poses(self) -> None:
+        """Entries may get their pose while no image comes."""
+        if self.places is not None and self.places.waiting:
+            self.worker.ask(self._look_for_poses)
+
     def drain(self) -> None:
         """Return when the step under way has ended, with nothing waiting; work is refused."""
         self._activation = None
         self._forget_frames()
-        self.worker.call(lambda: None)
+        self.worker.call(lambda: self._look_for_poses(last=True))
 
     def _forget_frames(self) -> None:
         for camera in self.worker.forget_frames():
@@ -183,6 +197,8 @@ class Perception:
 
     def close(self) -> None:
         self.worker.stop()
+        if self.places is not None:
+            self.places.close()
         self.memory.close()
         if self.engine.device.startswith("cuda"):
             torch.cuda.empty_cache()
@@ -270,6 +286,7 @@ class Perception:
             for camera, step in zip(cameras, steps, strict=True):
                 with self._failing([camera]):
                     self._tell(camera, step, era)
+            self._look_for_poses()
 
     def _take(self, camera: str, message: ImageMessage) -> bool:
         """Add the image to the camera's clip; True if there is something new to perceive."""
@@ -289,6 +306,7 @@ class Perception:
             self._note_stamp(camera, stream, frame, outcome)
             if outcome is Added.RESTARTED_BACKWARD:
                 self._history.clear(camera)  # its ids would be no order of time
+                self._forget_places()
             return outcome.accepted
         return False
 
@@ -330,9 +348,24 @@ class Perception:
 
     def _note(self, camera: str, stream: _Stream, step: Step) -> None:
         try:
-            self.memory.note(step)
+            entry = self.memory.note(step)
         except MemoryStoreError as error:  # as on a full disk: seeing goes on
             self._say(stream, "memory", f"camera {camera}: {error}")
+            return
+        if entry is not None and self.places is not None:
+            self.places.expect(entry, step.state)
+
+    def _look_for_poses(self, *, last: bool = False) -> None:
+        if self.places is not None:
+            self.places.look(last=last)
+
+    def _forget_places(self) -> None:
+        """TF refuses what is older than its past, as a bag that starts over sends it."""
+        if self.places is not None:
+            self.places.clear()
+
+    def _unplaced(self, camera: str, sentence: str) -> None:
+        self._say(self._streams[camera], "pose", sentence)
 
     @contextmanager
     def _failing(self, cameras: Sequence[str]) -> Iterator[None]:

@@ -38,6 +38,7 @@ from vljepa_ros.ros.parameters import Parameters
 from vljepa_ros.ros.process import Finish, Runnable, run
 from vljepa_ros.ros.requests import RequestError, ask, error_status, known_camera
 from vljepa_ros.ros.second_participant import SecondParticipant
+from vljepa_ros.ros.transforms import Transforms
 from vljepa_ros.ros.world_state_node import WorldStateNode
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class PerceptionNode(ReportingLifecycleNode):
             {camera: self._last_state_ids.get(camera, 0) for camera in self.cameras},
             publish=self._publish,
             show=lambda camera, draw: self._debug_images[camera].show(draw),
+            listen=functools.partial(Transforms, self),
             clock=self.get_clock(),
             log=self.get_logger(),
         )
@@ -264,6 +266,8 @@ class PerceptionNode(ReportingLifecycleNode):
     def _on_second(self) -> None:
         for camera_input in self._inputs.values():
             camera_input.look()
+        if self._perception is not None:
+            self._perception.look_for_poses()
         healths = {f"{self.get_fully_qualified_name()}: model": self._health()}
         for camera, camera_input in self._inputs.items():
             healths[f"{self.get_fully_qualified_name()}: {camera}"] = self._meters[camera].health(
@@ -296,6 +300,12 @@ class PerceptionNode(ReportingLifecycleNode):
                 "entries remembered": str(len(self._perception.memory)),
                 "entries lost": str(self._perception.memory.lost),
             }
+            places = self._perception.places
+            if places is not None:
+                values |= {
+                    "entries with a pose": str(places.known),
+                    "entries without a pose": str(places.missed),
+                }
         if self.failure:
             return Health(Level.ERROR, self.failure, values)
         configured = "inactive" if self._perception else "unconfigured"

@@ -40,6 +40,10 @@ TIME_REFERENCE = QoSProfile(
 )
 """Small messages of which none may be missed."""
 DIAGNOSTICS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10)
+TF = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100)
+TF_STATIC = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
 SERVICE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=SERVICE_DEPTH)
 
 

@@ -86,11 +86,13 @@ class Memory:
 
     # --- writing -------------------------------------------------------------------------------
 
-    def note(self, step: Step, pose: Pose | None = None) -> None:
+    def note(self, step: Step, pose: Pose | None = None) -> int | None:
         """Keep an event, or a state if the camera's last entry is old enough.
 
+        Returns the entry's id; None where nothing was kept.
+
         Args:
-            pose: of the camera at the stamp of the step, where it is known.
+            pose: of the camera at the stamp of the step, where it is known already.
 
         Raises:
             MemoryStoreError: it could not be written, as on a full disk; it is counted as lost,
@@ -101,7 +103,7 @@ class Memory:
         if event is None and camera is not None:
             waited_s = abs(state.stamp_ns - camera.noted_ns) / 1e9
             if not self.config.state_interval_s or waited_s < self.config.state_interval_s:
-                return
+                return None
         caption = event.caption if event is not None else camera.caption if camera else ""
         self._cameras[state.camera] = _Camera(state.stamp_ns, caption)
         half_E = state.embedding_E.astype(np.float16)
@@ -113,15 +115,30 @@ class Memory:
             )
         except sqlite3.Error as error:
             self.lost += 1
-            raise MemoryStoreError(
-                f"the memory could not be written: {error}; make room on the disk of "
-                f"{self._record.path or 'RAM'}, or set memory.max_mb lower"
-            ) from error
+            raise self._unwritten(error) from error
         self._entries.add(id_, source, state.stamp_ns, state.state_id, half_E)
         self._until_pruned -= 1
         if not self._until_pruned:
             self._until_pruned = PRUNE_EVERY
             self._prune()
+        return id_
+
+    def place(self, id_: int, pose: Pose) -> None:
+        """Add the pose of an entry, once it is known.
+
+        Raises:
+            MemoryStoreError: it could not be written; the entry stays as it was.
+        """
+        try:
+            self._record.place(id_, pose)
+        except sqlite3.Error as error:
+            raise self._unwritten(error) from error
+
+    def _unwritten(self, error: sqlite3.Error) -> MemoryStoreError:
+        return MemoryStoreError(
+            f"the memory could not be written: {error}; make room on the disk of "
+            f"{self._record.path or 'RAM'}, or set memory.max_mb lower"
+        )
 
     def _source_id(self, source: Source) -> int:
         found = self._source_ids.get(source)

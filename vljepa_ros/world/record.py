@@ -140,17 +140,20 @@ class Record:
         pose: Pose | None = None,
     ) -> int:
         """Write an entry; returns its id."""
-        placed: tuple[str | None, bytes | None] = (None, None)
-        if pose is not None:
-            values = np.array([*pose.position_m, *pose.orientation_xyzw], "<f8")
-            placed = (pose.frame_id, values.tobytes())
         said = (caption, int(time.time()), half_E.tobytes())
         with self._database:
             written = self._database.execute(
                 "INSERT INTO seen VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (source, stamp_ns, state_id, is_event, *said, *placed),
+                (source, stamp_ns, state_id, is_event, *said, *_columns(pose)),
             )
         return written.lastrowid or 0
+
+    def place(self, id_: int, pose: Pose) -> None:
+        """Write the pose of an entry; nothing where it was forgotten meanwhile."""
+        with self._database:
+            self._database.execute(
+                "UPDATE seen SET pose_frame = ?, pose = ? WHERE id = ?", (*_columns(pose), id_)
+            )
 
     def forget(self, written_before_s: int, max_mb: float, spare: int) -> list[int]:
         """Drop what was written earlier; if it still takes too much, the oldest and `spare` more.
@@ -219,6 +222,13 @@ class Record:
                     pose in some
                 if source in wanted
             ]  # fmt: skip
+
+
+def _columns(pose: Pose | None) -> tuple[str | None, bytes | None]:
+    if pose is None:
+        return None, None
+    values = np.array([*pose.position_m, *pose.orientation_xyzw], "<f8")
+    return pose.frame_id, values.tobytes()
 
 
 def _pose(frame_id: str | None, blob: bytes | None) -> Pose | None:
