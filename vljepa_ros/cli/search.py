@@ -1,7 +1,8 @@
 """Search what a robot has seen, in words.
 
 STORE is the file that parameter memory.path of the node perception names; the node may go on
-writing meanwhile. Of each state the moment that fits best is shown, best first.
+writing meanwhile. Or it is a recording with states: what `vljepa replay` wrote, or a bag in which
+the topics of a node were recorded. Of each state the moment that fits best is shown, best first.
 """
 
 from __future__ import annotations
@@ -10,24 +11,29 @@ import argparse
 import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vljepa_ros.cli.errors import CommandError
 from vljepa_ros.config import MemoryConfig
 
 if TYPE_CHECKING:
-    from vljepa_ros.world.memory import Seen
+    from vljepa_ros.model.engine import Engine
+    from vljepa_ros.types import Step
+    from vljepa_ros.world.memory import Memory, Seen
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("store", metavar="STORE", help="file of the memory")
+    parser.add_argument("store", metavar="STORE", help="file of a memory, or a recording")
     parser.add_argument("text", metavar="TEXT", help="what to look for")
     parser.add_argument("-k", type=int, default=10, help="most states to show (default 10)")
     parser.add_argument("--camera", default="", help="only of this camera")
     parser.add_argument("--since", type=_time_ns, default=0, help="2026-11-25T08:00, local time")
     parser.add_argument("--until", type=_time_ns, default=0, help="2026-11-25T18:00, local time")
+    parser.add_argument("--node", default="", help="of a recording, whose states (default: all)")
     parser.add_argument(
         "--model", default="", help="checkpoint folder that the node ran (default: the shipped one)"
     )
@@ -51,31 +57,69 @@ def found(given: argparse.Namespace) -> list[Seen]:
     from vljepa_ros.model.checkpoint import CheckpointError
     from vljepa_ros.model.engine import Engine, EngineError
     from vljepa_ros.model.text import TextError
-    from vljepa_ros.world.memory import Memory
+    from vljepa_ros.recordings.errors import RecordingError
     from vljepa_ros.world.record import MemoryStoreError
 
     try:
         engine = Engine.load(given.model, device="cpu")
         wanted_E = engine.encode_texts([given.text])[0]
-        config = MemoryConfig(path=given.store)
-        memory = Memory(config, engine.space_id, engine.embedding_width, read_only=True)
-    except (CheckpointError, EngineError, TextError, MemoryStoreError, OSError) as error:
+        memories = _memories(given, engine)
+    except (CheckpointError, EngineError, TextError, OSError) as error:
         raise CommandError(str(error)) from error
-    if not len(memory) and memory.foreign:
-        raise CommandError(
-            f"all {memory.foreign} entries of {given.store} are of another model than "
-            f"{engine.config.name} ({engine.sha256[:12]}); give --model the one that the node ran"
-        )
+    except (MemoryStoreError, RecordingError) as error:
+        raise CommandError(str(error)) from error
     if engine.is_strange(given.text):
         print(
             f"vljepa search: most words of {given.text!r} are unknown to {engine.config.name}, so "
             "what is found may mean little; use the language and words of its captions",
             file=sys.stderr,
         )
-    with closing(memory):
-        return memory.find(
-            wanted_E, camera=given.camera, start_ns=given.since, end_ns=given.until, k=given.k
-        )
+    best: list[Seen] = []
+    for memory in memories:
+        with closing(memory):
+            best += memory.find(
+                wanted_E, camera=given.camera, start_ns=given.since, end_ns=given.until, k=given.k
+            )
+    return sorted(best, key=lambda seen: -seen.similarity)[: given.k]
+
+
+def _memories(given: argparse.Namespace, engine: Engine) -> list[Memory]:
+    """The store; of a recording one for each node, whose ids of states are its own."""
+    from vljepa_ros.recordings.steps import read_steps
+    from vljepa_ros.world.memory import Memory
+
+    store = Path(given.store)
+    if store.is_dir() or store.suffix == ".mcap":
+        steps_of = read_steps(store, node=given.node)
+        return [_memory_of(steps, given.store, engine) for steps in steps_of.values()]
+    if given.node:
+        raise CommandError("--node is for recordings; a memory tells cameras apart: --camera")
+    config = MemoryConfig(path=given.store)
+    memory = Memory(config, engine.space_id, engine.embedding_width, read_only=True)
+    if not len(memory) and memory.foreign:
+        raise _other_model(memory.foreign, given.store, engine)
+    return [memory]
+
+
+def _memory_of(steps: Sequence[tuple[str, Step]], store: str, engine: Engine) -> Memory:
+    """In RAM, of every state and without bounds: the recording has them."""
+    from vljepa_ros.world.memory import Memory
+
+    foreign = sum(space_id != engine.space_id for space_id, _ in steps)
+    if foreign:
+        raise _other_model(foreign, store, engine)
+    config = MemoryConfig(state_interval_s=1e-9, max_age_s=1e10, max_mb=1e6)
+    memory = Memory(config, engine.space_id, engine.embedding_width)
+    for _, step in steps:
+        memory.note(step)
+    return memory
+
+
+def _other_model(foreign: int, store: str, engine: Engine) -> CommandError:
+    return CommandError(
+        f"all {foreign} entries of {store} are of another model than {engine.config.name} "
+        f"({engine.sha256[:12]}); give --model the one that the node ran"
+    )
 
 
 def _line(seen: Seen) -> str:

@@ -108,11 +108,7 @@ def node_of(source: Path, asked: str, reader: Reader) -> str:
     Raises:
         RecordingError: no states, none of the node asked for, or of several nodes to choose from.
     """
-    nodes = sorted({c.topic.rpartition("/")[0] for c in reader.connections if c.msgtype == STATE})
-    if not nodes:
-        raise RecordingError(
-            f"{source} holds no states; make them: vljepa replay {source} -o OUT.mcap"
-        )
+    nodes = nodes_in(source, reader)
     if asked and asked not in nodes:
         raise RecordingError(f"{source} holds no states of {asked}; nodes: {', '.join(nodes)}")
     if not asked and len(nodes) > 1:
@@ -120,6 +116,20 @@ def node_of(source: Path, asked: str, reader: Reader) -> str:
             f"{source} holds states of several nodes; choose with --node: {', '.join(nodes)}"
         )
     return asked or nodes[0]
+
+
+def nodes_in(source: Path, reader: Reader) -> list[str]:
+    """Names of the nodes whose states were recorded.
+
+    Raises:
+        RecordingError: there are none.
+    """
+    nodes = sorted({c.topic.rpartition("/")[0] for c in reader.connections if c.msgtype == STATE})
+    if not nodes:
+        raise RecordingError(
+            f"{source} holds no states; make them: vljepa replay {source} -o OUT.mcap"
+        )
+    return nodes
 
 
 def _tracks(reader: Reader, messages: Messages, node: str) -> dict[str, Track]:
@@ -143,11 +153,11 @@ def _tracks(reader: Reader, messages: Messages, node: str) -> dict[str, Track]:
 def seen_of(message: Any) -> Seen:
     """Of a SemanticState message."""
     return Seen(
-        stamp_ns=_ns(message.header.stamp),
+        stamp_ns=ns_of(message.header.stamp),
         state_id=message.state_id,
         change_score=message.change_score,
         change_threshold=message.change_threshold,
-        latency_ns=_ns(message.latency),
+        latency_ns=ns_of(message.latency),
         labels=_labels(message),
     )
 
@@ -156,7 +166,7 @@ def told_of(message: Any) -> Told:
     """Of a SemanticEvent message."""
     reasons = {reason.value: reason.name.lower() for reason in EventReason}
     return Told(
-        stamp_ns=_ns(message.header.stamp),
+        stamp_ns=ns_of(message.header.stamp),
         state_id=message.state_id,
         reason=reasons.get(message.reason, str(message.reason)),
         caption=message.caption,
@@ -170,7 +180,8 @@ def _labels(message: Any) -> tuple[tuple[str, float], ...]:
     return tuple((score.label, score.probability) for score in message.labels)
 
 
-def _ns(time: Any) -> int:
+def ns_of(time: Any) -> int:
+    """Of a builtin_interfaces/Time or Duration message."""
     return int(time.sec) * NS_PER_S + int(time.nanosec)
 
 
