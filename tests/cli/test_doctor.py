@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from importlib import metadata
+from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,9 @@ def test_a_machine_that_runs_the_tests_is_well(
     assert "states a second" in found["rate"]["found"] and "digest" in found["model"]["found"]
     assert found["messages"]["verdict"] == "ok" and "rclpy in" in found["ROS 2"]["found"]
     assert found["middleware"]["verdict"] == "ok" and "0.01 MB" in found["middleware"]["found"]
+    has_tf = util.find_spec("tf2_ros") is not None
+    assert found["TF"]["verdict"] == "ok"
+    assert ("memory.pose_frame" in found["TF"]["found"]) is not has_tf
 
 
 def test_lines_for_people_tell_the_mend(capsys: pytest.CaptureFixture[str], model: Path) -> None:

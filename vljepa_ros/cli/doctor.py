@@ -94,6 +94,7 @@ def findings(given: argparse.Namespace) -> Iterator[Finding]:
     yield from _model(given)
     yield _ros()
     yield _messages()
+    yield _tf()
     yield _transport(given.image)
     yield _shared_memory(given.image)
 
@@ -229,6 +230,18 @@ def _messages() -> Finding:
         mend = "colcon build --packages-select vljepa_ros and source install/setup.bash"
         return Finding(Verdict.FAIL, "messages", "those of vljepa_ros are not built", mend)
     return Finding(Verdict.OK, "messages", "built")
+
+
+def _tf() -> Finding:
+    """Not there is no fault: it comes with no wheel, and is for one parameter only."""
+    if util.find_spec("tf2_ros") is not None:
+        return Finding(Verdict.OK, "TF", "tf2_ros is there")
+    distribution = os.environ.get("ROS_DISTRO", "DISTRO")
+    found = (
+        "tf2_ros is not there; only poses in the memory (memory.pose_frame) need it: "
+        f"ros-{distribution}-tf2-ros-py of a ROS installation"
+    )
+    return Finding(Verdict.OK, "TF", found)
 
 
 def _transport(size: tuple[int, int]) -> Finding:
