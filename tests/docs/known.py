@@ -211,9 +211,15 @@ def _parameter(program: str, name: str, value: str | None = None) -> None:
             raise Unknown(str(error)) from error
 
 
+OF_ROS = [["tf2_ros", "tf2_echo"]]
+"""Programs of every ROS installation that the pages name."""
+
+
 def _ros2(words: list[str]) -> None:
     what, *rest = words
     if what == "run":
+        if rest[:2] in OF_ROS:
+            return
         _expect(rest[0] == "vljepa_ros", rest[0])
         PROGRAMS[rest[1]](rest[2:])
     elif what == "launch":
