@@ -53,6 +53,7 @@ setup(
     extras_require={
         "recordings": ["av>=12", "rosbags>=0.11", "tqdm>=4.60"],
         "ray": ["ray[data]>=2.60,<2.64"],
+        "mujoco": ["mujoco>=3.17,<4"],
         "lance": ["pylance>=14,<15"],
         "rerun": ["rerun-sdk>=0.41,<0.42"],
         "video": ["av>=12"],

@@ -14,6 +14,7 @@ from training.evaluate.measures import auroc
 from training.evaluate.observe import Observed, clip_times, observe_still
 from training.tabletop.actions import possible_actions
 from training.tabletop.language import action_instruction
+from training.tabletop.render import RendererName
 from training.tabletop.world import Episode
 from vljepa_ros.model.engine import Engine, Tokens
 
@@ -53,7 +54,11 @@ NONSENSE = (
 
 
 def score_novelty(
-    engine: Engine, moments: Sequence[Observed], seed: int, footage: str = ""
+    engine: Engine,
+    moments: Sequence[Observed],
+    seed: int,
+    footage: str = "",
+    renderer: RendererName = "painter",
 ) -> dict[str, float]:
     """AUROC of the model's novelty, named as in docs/evaluation.md; NaN where it was not measured.
 
@@ -62,6 +67,7 @@ def score_novelty(
 
     Args:
         footage: a video of something else; none = only nonsense actions are far.
+        renderer: who drew the moments; strange cameras are drawn by the same.
 
     Raises:
         ValueError: the video cannot be read or is shorter than a clip.
@@ -74,7 +80,7 @@ def score_novelty(
         picks = sorted(rng.permutation(len(moments))[:MOST_KNOWN])
         some = [moments[i] for i in picks]
         known_R = _novelty(engine, *_known(some, rng))
-        for name, (clips, actions) in _strange(engine, some, seed, footage, rng):
+        for name, (clips, actions) in _strange(engine, some, seed, footage, renderer, rng):
             scores[name] = auroc(known_R, _novelty(engine, clips, actions))
     return {
         "ood_far_auroc": _mean_of_measured([scores[name] for name in names[:2]]),
@@ -87,7 +93,12 @@ Asked = tuple[list[Tokens], list[str]]
 
 
 def _strange(
-    engine: Engine, some: Sequence[Observed], seed: int, footage: str, rng: np.random.Generator
+    engine: Engine,
+    some: Sequence[Observed],
+    seed: int,
+    footage: str,
+    renderer: RendererName,
+    rng: np.random.Generator,
 ) -> Iterator[tuple[str, Asked]]:
     """Groups of clips and actions, one of which is strange in each."""
     clips, actions = _known(some, rng)
@@ -103,7 +114,7 @@ def _strange(
     unseen = [f"{thing.split()[0]} {shape}" for thing, shape in zip(things, shapes, strict=True)]
     yield "ood_near_shape_auroc", (clips, _filled(_drawn(SHAPED, len(clips), rng), unseen))
     seeds = range(seed, seed + CAMERA_EPISODES)
-    worlds = [Episode.generate(other, "heldout_camera") for other in seeds]
+    worlds = [Episode.generate(other, "heldout_camera", renderer=renderer) for other in seeds]
     yield "ood_near_camera_auroc", _known(observe_still(engine, worlds, seed), rng)
 
 

@@ -16,7 +16,7 @@ import torch
 from training.evaluate.selective import StreamRecord, number_meanings
 from training.evaluate.selective_scores import false_changes_per_hour, score
 from training.tabletop import language
-from training.tabletop.render import degrade, sensor_noise
+from training.tabletop.render import RendererName, degrade, sensor_noise
 from training.tabletop.world import Episode
 from vljepa_ros.config import SelectiveConfig
 from vljepa_ros.model.engine import Engine, Tokens
@@ -61,12 +61,14 @@ def score_streams(
     streams: int,
     split: str,
     config: SelectiveConfig | None = None,
+    renderer: RendererName = "painter",
 ) -> dict[str, float]:
     """Selective decoding's scores at every pace, and false changes where nothing happens."""
     config = config or SelectiveConfig()
     scores: dict[str, float] = {}
     for pace in PACES:
-        got = score(records(engine, seed, streams, split, pace), config, seed=seed)
+        seen = records(engine, seed, streams, split, pace, renderer)
+        got = score(seen, config, seed=seed)
         scores |= {
             f"selective_gain_{pace}": got.selective_gain,
             f"selective_gain_{pace}_low": got.selective_gain_low,
@@ -83,25 +85,37 @@ def score_streams(
             f"delay_s_p50_{pace}": got.delay_s_p50,
         }
     for kind in STILLS:
-        stills = still_records(engine, seed, max(streams // 5, 1), split, kind)
+        stills = still_records(engine, seed, max(streams // 5, 1), split, kind, renderer)
         scores[f"false_changes_per_hour_{kind}"] = false_changes_per_hour(stills, config)
     return scores
 
 
-def records(engine: Engine, seed: int, streams: int, split: str, pace: str) -> list[StreamRecord]:
+def records(
+    engine: Engine,
+    seed: int,
+    streams: int,
+    split: str,
+    pace: str,
+    renderer: RendererName = "painter",
+) -> list[StreamRecord]:
     """Streams of one pace, of `streams` seeds from `seed` on."""
     return [
-        record(engine, Episode.generate(each, split, PACES[pace], ACTIONS_A_STREAM), pace)
+        record(engine, Episode.generate(each, split, PACES[pace], ACTIONS_A_STREAM, renderer), pace)
         for each in range(seed, seed + streams)
     ]
 
 
 def still_records(
-    engine: Engine, seed: int, streams: int, split: str, kind: str
+    engine: Engine,
+    seed: int,
+    streams: int,
+    split: str,
+    kind: str,
+    renderer: RendererName = "painter",
 ) -> list[StreamRecord]:
     """Scenes in which nothing happens, of `streams` seeds from `seed` on; kind as in STILLS."""
     return [
-        record_still(engine, Episode.generate(each, split), STILLS[kind])
+        record_still(engine, Episode.generate(each, split, renderer=renderer), STILLS[kind])
         for each in range(seed, seed + streams)
     ]
 

@@ -3,7 +3,8 @@
     python -m training.evaluate.tabletop --model models/tabletop --seed 1 --episodes 200
 
 Definitions: docs/evaluation.md. Deterministic for a seed. `--footage video.mp4` is real footage
-that the model was not trained on, for `ood_far_auroc`.
+that the model was not trained on, for `ood_far_auroc`. `--renderer mujoco` shows the same streams
+as MuJoCo draws them.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from training.evaluate.streams import score_streams
 from training.evaluate.transitions import score_transitions
 from training.tabletop import language
 from training.tabletop.names import ACTIONS, IDLE
+from training.tabletop.render import RendererName
 from training.tabletop.tasks import LABEL_QUERY
 from training.tabletop.world import WORLD_VERSION, Episode
 from vljepa_ros.model.engine import Engine
@@ -68,16 +70,22 @@ def evaluate(
     threads: int = 0,
     parts: Parts = Parts(),
     footage: str = "",
+    renderer: RendererName = "painter",
 ) -> dict[str, float | int | str]:
-    """All scores of a model on `episodes` streams that begin at `seed`."""
+    """All scores of a model on `episodes` streams that begin at `seed`.
+
+    Args:
+        renderer: who draws the streams; what happens in them stays the same.
+    """
     engine = Engine.load(model, device="cpu", dtype="float32", threads=threads)
-    worlds = [Episode.generate(seed + index, split) for index in range(episodes)]
+    worlds = [Episode.generate(seed + index, split, renderer=renderer) for index in range(episodes)]
     wording = split if split == "heldout_wording" else "test"
     scores: dict[str, float | int | str] = {
         "world_version": WORLD_VERSION,
         "seed": seed,
         "episodes": episodes,
         "split": split,
+        "renderer": renderer,
         "sha256": engine.sha256,
     }
     seen = observe(engine, worlds, seed)
@@ -90,9 +98,9 @@ def evaluate(
     if parts.retrieval:
         scores |= _score_retrieval(engine, seen, actions, seed, wording)
     if parts.streams and engine.has_decoder:
-        scores |= score_streams(engine, seed, streams, split)
+        scores |= score_streams(engine, seed, streams, split, renderer=renderer)
     if parts.still:
-        scores |= _score_still(engine, worlds, actions, seed, parts, footage)
+        scores |= _score_still(engine, worlds, actions, seed, parts, footage, renderer)
     return scores
 
 
@@ -103,6 +111,7 @@ def _score_still(
     seed: int,
     parts: Parts,
     footage: str,
+    renderer: RendererName,
 ) -> dict[str, float]:
     """What is asked of still moments: what would happen, what happened, what is true."""
     moments = observe_still(engine, worlds, seed)
@@ -117,7 +126,7 @@ def _score_still(
     if parts.rollouts:
         scores |= score_rollouts(engine, moments, seed)
     if parts.novelty:
-        scores |= score_novelty(engine, moments, seed, footage)
+        scores |= score_novelty(engine, moments, seed, footage, renderer)
     return scores
 
 
@@ -211,10 +220,11 @@ def main(
     threads: int = 0,
     parts: Parts = Parts(),
     footage: str = "",
+    renderer: RendererName = "painter",
 ) -> None:
     """Print the scores, the last line as JSON."""
     torch.manual_seed(0)
-    scores = evaluate(model, seed, episodes, split, streams, threads, parts, footage)
+    scores = evaluate(model, seed, episodes, split, streams, threads, parts, footage, renderer)
     for name, value in scores.items():
         print(f"{name:48} {value:.3f}" if isinstance(value, float) else f"{name:48} {value}")
     print(json.dumps({name: _or_null(value) for name, value in scores.items()}))

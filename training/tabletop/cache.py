@@ -24,7 +24,7 @@ from jsonargparse import auto_cli
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from training.tabletop.render import degrade
+from training.tabletop.render import RendererName, degrade, renderer_named
 from training.tabletop.world import Episode
 from vljepa_ros.model.preprocessing import resize_crop_uint8
 
@@ -50,9 +50,10 @@ class CachedEpisode:
     start: int
     count: int
     first_s: float
+    renderer: RendererName = "painter"
 
     def episode(self) -> Episode:
-        return Episode.generate(self.seed, self.split)
+        return Episode.generate(self.seed, self.split, renderer=self.renderer)
 
 
 class Shard:
@@ -141,8 +142,14 @@ def build(
     split: str = "train",
     episodes_per_shard: int = 25,
     workers: int = 2,
+    renderer: RendererName = "painter",
 ) -> None:
-    """Render `episodes` streams from `first_seed` on into shards below `out`."""
+    """Render `episodes` streams from `first_seed` on into shards below `out`.
+
+    A shard that is there already stays, whoever drew it: give each renderer its own folder, or
+    seeds of its own.
+    """
+    renderer_named(renderer)  # what is not installed is missed here, not in a worker
     out.mkdir(parents=True, exist_ok=True)
     firsts = range(first_seed, first_seed + episodes, episodes_per_shard)
     todo = [f for f in firsts if not (_shard_folder(out, f) / "episodes.json").exists()]
@@ -150,7 +157,9 @@ def build(
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=workers, mp_context=spawn) as pool:
         jobs = [
-            pool.submit(_build_shard, out, f, min(f + episodes_per_shard, firsts.stop), split)
+            pool.submit(
+                _build_shard, out, f, min(f + episodes_per_shard, firsts.stop), split, renderer
+            )
             for f in todo
         ]
         for done, job in enumerate(jobs, start=1):
@@ -162,17 +171,26 @@ def _shard_folder(out: Path, first_seed: int) -> Path:
     return out / f"shard-{first_seed:07d}"
 
 
-def _build_shard(out: Path, first_seed: int, end_seed: int, split: str) -> None:
+def _build_shard(
+    out: Path, first_seed: int, end_seed: int, split: str, renderer: RendererName
+) -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     columns: dict[str, list[npt.NDArray[np.generic]]] = {}
     entries = []
     start = 0
     for seed in range(first_seed, end_seed):
-        first_s, arrays = _render_episode(seed, split)
+        first_s, arrays = _render_episode(seed, split, renderer)
         count = len(arrays["frames"])
         entries.append(
-            {"seed": seed, "split": split, "start": start, "count": count, "first_s": first_s}
+            {
+                "seed": seed,
+                "split": split,
+                "start": start,
+                "count": count,
+                "first_s": first_s,
+                "renderer": renderer,
+            }
         )
         start += count
         for name, values in arrays.items():
@@ -187,9 +205,11 @@ def _build_shard(out: Path, first_seed: int, end_seed: int, split: str) -> None:
     partial.rename(folder)
 
 
-def _render_episode(seed: int, split: str) -> tuple[float, dict[str, npt.NDArray[np.generic]]]:
+def _render_episode(
+    seed: int, split: str, renderer: RendererName
+) -> tuple[float, dict[str, npt.NDArray[np.generic]]]:
     rng = np.random.default_rng([seed, 1])
-    episode = Episode.generate(seed, split)
+    episode = Episode.generate(seed, split, renderer=renderer)
     first_s = float(rng.uniform(0, 1 / RATE_HZ))
     count = int((episode.duration_s - first_s) * RATE_HZ) // 2 * 2
     times = first_s + np.arange(count) / RATE_HZ

@@ -1,9 +1,10 @@
-"""The renderer's interface, the painter behind it, and what a camera does to pictures."""
+"""The renderer's interface, who draws behind it, and what a camera does to pictures."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 import cv2
 import numpy as np
@@ -47,7 +48,7 @@ class DenseLabels:
 
 
 class Renderer(Protocol):
-    """Anything that shows a scene: the painter here, a physics engine's camera later."""
+    """Anything that shows a scene: the painter here, or MuJoCo's camera (mujoco_render.py)."""
 
     def render(
         self, state: SceneState, size_hw: tuple[int, int], camera: Camera, look: Look
@@ -73,26 +74,63 @@ class PainterRenderer:
     def dense_labels(
         self, state: SceneState, earlier: SceneState, camera: Camera, crop_px: int, grid: int
     ) -> DenseLabels:
-        ids = flat_ids(state, camera, crop_px)
-        cells = cv2.resize(ids, (grid, grid), interpolation=cv2.INTER_NEAREST)
-        if crop_px % grid == 0:
-            middle = crop_px // grid // 2
-            cells = ids[middle :: crop_px // grid, middle :: crop_px // grid]
-        colour, shape, stance, moving, held = _tables(state, earlier)
-        here, before = _tip(state, camera), _tip(earlier, camera)
-        g = state.gripper
-        return DenseLabels(
-            colour_GG=colour[cells],
-            shape_GG=shape[cells],
-            stance_GG=stance[cells],
-            moving_GG=moving[cells],
-            held_GG=held[cells],
-            gripper_xy=here,
-            gripper_z=g.z / HOVER_Z,
-            gripper_open=g.open,
-            drawer_open=state.drawer,
-            gripper_velocity=(here[0] - before[0], here[1] - before[1]),
-        )
+        return labels_of_ids(flat_ids(state, camera, crop_px), state, earlier, camera, grid)
+
+
+def labels_of_ids(
+    ids: npt.NDArray[np.uint8],
+    state: SceneState,
+    earlier: SceneState,
+    camera: Camera,
+    grid: int,
+) -> DenseLabels:
+    """Labels from what each pixel (side, side) of the crop shows, numbered as by `flat_ids`."""
+    crop_px = len(ids)
+    cells = cv2.resize(ids, (grid, grid), interpolation=cv2.INTER_NEAREST)
+    if crop_px % grid == 0:
+        middle = crop_px // grid // 2
+        cells = ids[middle :: crop_px // grid, middle :: crop_px // grid]
+    colour, shape, stance, moving, held = _tables(state, earlier)
+    here, before = _tip(state, camera), _tip(earlier, camera)
+    g = state.gripper
+    return DenseLabels(
+        colour_GG=colour[cells],
+        shape_GG=shape[cells],
+        stance_GG=stance[cells],
+        moving_GG=moving[cells],
+        held_GG=held[cells],
+        gripper_xy=here,
+        gripper_z=g.z / HOVER_Z,
+        gripper_open=g.open,
+        drawer_open=state.drawer,
+        gripper_velocity=(here[0] - before[0], here[1] - before[1]),
+    )
+
+
+RendererName = Literal["painter", "mujoco"]
+
+
+def renderer_named(name: RendererName) -> Renderer:
+    """The renderer of a name; MuJoCo is loaded here and nowhere else.
+
+    Raises:
+        ValueError: no such renderer.
+        ImportError: MuJoCo, or the OpenGL that it draws with, is not installed.
+    """
+    if name == "painter":
+        return PainterRenderer()
+    if name != "mujoco":
+        raise ValueError(f"no renderer {name!r}; use one of {', '.join(get_args(RendererName))}")
+    os.environ.setdefault("MUJOCO_GL", "osmesa")
+    try:
+        from training.tabletop.mujoco_render import MujocoRenderer
+    except (ImportError, AttributeError) as error:  # PyOpenGL without its library: AttributeError
+        raise ImportError(
+            "the mujoco renderer needs MuJoCo and OpenGL without a display: pip install -r "
+            "requirements/optional/mujoco.txt, and apt install libosmesa6 (or set MUJOCO_GL=egl "
+            f"on a machine with a graphics card). MUJOCO_GL is {os.environ['MUJOCO_GL']!r}: {error}"
+        ) from error
+    return MujocoRenderer()
 
 
 def _tables(state: SceneState, earlier: SceneState) -> tuple[LabelsGG, ...]:

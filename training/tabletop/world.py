@@ -20,6 +20,8 @@ from training.tabletop.render import (
     DenseLabels,
     PainterRenderer,
     Renderer,
+    RendererName,
+    renderer_named,
     sensor_noise,
 )
 from training.tabletop.scene import random_scene
@@ -81,15 +83,18 @@ class Episode:
         split: str = "train",
         idle_fraction: float | None = None,
         max_actions: int = 10,
+        renderer: RendererName = "painter",
     ) -> Episode:
         """The stream of a seed.
 
         Args:
             idle_fraction: share of time in which nothing moves, 0.1 to 0.95; None = at random.
             max_actions: how many actions there are, at least 1.
+            renderer: who draws it; changes nothing else.
 
         Raises:
             ValueError: a negative seed, an unknown split or an argument out of range.
+            ImportError: what the renderer needs is not installed.
         """
         if max_actions < 1:
             raise ValueError(f"max_actions is {max_actions}; use 1 or more")
@@ -100,7 +105,7 @@ class Episode:
         if idle_fraction is None:
             idle_fraction = float(rng.uniform(*IDLE_RANGE))
         segments = _stream(random_scene(rng, split), rng, idle_fraction, max_actions)
-        return cls(seed, split, segments, camera, look)
+        return cls(seed, split, segments, camera, look, renderer_named(renderer))
 
     @property
     def duration_s(self) -> float:
