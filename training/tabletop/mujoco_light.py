@@ -72,6 +72,7 @@ def _colours(look: Look) -> dict[str, Vector]:
         "drawer floor": body * 0.38,
         "drawer left": body * 0.62,
         "drawer right": body * 0.62,
+        "drawer hole": body * 0.36,
         "handle": dark,
         "palm": steel,
         "wrist": light,

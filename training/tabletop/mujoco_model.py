@@ -22,6 +22,7 @@ from training.tabletop.state import (
     DRAWER_HALF,
     DRAWER_HEIGHT,
     DRAWER_TRAVEL,
+    DRAWER_X,
     RAIL_X,
     TABLE_FAR,
     TABLE_LEFT,
@@ -152,6 +153,8 @@ def _furniture(spec: mujoco.MjSpec) -> None:
     front = CABINET_FRONT
     _box(world, "cabinet", (x0, x1), (front - CABINET_DEPTH, front), (0.0, CABINET_HEIGHT))
     _box(world, "panel", (x0 + 1.5, x1 - 1.5), (front, front + 0.2), (13.0, CABINET_HEIGHT - 1.5))
+    x0, x1 = DRAWER_X - DRAWER_HALF, DRAWER_X + DRAWER_HALF
+    _box(world, "drawer hole", (x0, x1), (front, front + 0.1), (0.3, DRAWER_HEIGHT - 2.0))
 
 
 def _drawer(spec: mujoco.MjSpec) -> None:

@@ -18,8 +18,8 @@ from training.tabletop.names import SHAPES
 from training.tabletop.shapes import COLOUR_RGB
 from training.tabletop.state import DRAWER_X, ObjectState, SceneState
 
-NEARER = 2.7
-"""So much nearer to the viewer stand balls and what lies: the painter aligns the lower edges of
+NEARER = {"ball": 2.7, "cylinder": 2.7, "cone": 1.0}
+"""So much nearer to the viewer are balls and what lies: the painter aligns the lower edges of
 all shapes in the picture, not the middles of what touches the table."""
 YAW = {"cylinder": float(np.deg2rad(20.0)), "cone": -float(np.deg2rad(10.0))}
 """What lies is turned: of a cylinder the upper end is seen, of a cone the foot, as painted."""
@@ -83,7 +83,7 @@ class Poser:
         half, high = HALF_WIDTH[shape], HEIGHT[shape]
         lying = np.pi / 2 + (np.arctan(half / high) if shape == "cone" else 0.0)
         angle = -float(lying) * o.tilt
-        nearer = NEARER * (1.0 if shape == "ball" else o.tilt)
+        nearer = NEARER.get(shape, 0.0) * (1.0 if shape == "ball" else o.tilt)
         at = point(o.x, o.y + nearer, o.z)
         at[2] += half if shape == "ball" else _rise(shape, half, high, angle)
         turn = np.empty(4)

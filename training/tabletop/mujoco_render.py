@@ -28,7 +28,7 @@ from training.tabletop.state import SceneState
 OVERSAMPLING = 2
 """Pixels along each edge that are averaged into one."""
 CAMERA_DISTANCE = 400.0
-DRAWER = ("drawer front", "drawer floor", "drawer left", "drawer right", "handle")
+DRAWER = ("drawer front", "drawer floor", "drawer left", "drawer right", "drawer hole", "handle")
 GRIPPER = ("palm", "wrist", "arm", "finger left", "finger right", "pad left", "pad right")
 IdsHW = npt.NDArray[np.uint8]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
@@ -121,14 +122,15 @@ def renderer_named(name: RendererName) -> Renderer:
         return PainterRenderer()
     if name != "mujoco":
         raise ValueError(f"no renderer {name!r}; use one of {', '.join(get_args(RendererName))}")
-    os.environ.setdefault("MUJOCO_GL", "osmesa")
+    if sys.platform == "linux":
+        os.environ.setdefault("MUJOCO_GL", "osmesa")
     try:
         from training.tabletop.mujoco_render import MujocoRenderer
     except (ImportError, AttributeError) as error:  # PyOpenGL without its library: AttributeError
         raise ImportError(
             "the mujoco renderer needs MuJoCo and OpenGL without a display: pip install -r "
             "requirements/optional/mujoco.txt, and apt install libosmesa6 (or set MUJOCO_GL=egl "
-            f"on a machine with a graphics card). MUJOCO_GL is {os.environ['MUJOCO_GL']!r}: {error}"
+            f"on a machine with a graphics card). MUJOCO_GL is {os.getenv('MUJOCO_GL')!r}: {error}"
         ) from error
     return MujocoRenderer()
 

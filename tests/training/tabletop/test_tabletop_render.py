@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,15 @@ from training.tabletop.looks import Camera, Look
 from training.tabletop.names import ALL_OBJECTS, COLOURS, SHAPES, ObjectName
 from training.tabletop.preview import crop_of, sheet
 from training.tabletop.recording import truth_of, write_video
-from training.tabletop.render import STANCES, DenseLabels, PainterRenderer, Renderer, degrade
+from training.tabletop.render import (
+    STANCES,
+    DenseLabels,
+    PainterRenderer,
+    Renderer,
+    degrade,
+    renderer_named,
+    sensor_noise,
+)
 from training.tabletop.shapes import COLOUR_RGB, template
 from training.tabletop.state import HOVER_Z, GripperState, ObjectState, SceneState
 from training.tabletop.world import Episode
@@ -178,6 +187,41 @@ def test_frames_stack_pictures_and_noise_follows_its_seed() -> None:
     assert not np.array_equal(noisy[0][0], noisy[0][1])
     assert np.abs(noisy[0].astype(int) - clean[:2]).mean() < 3
     assert episode.frames([], SIZE).shape == (0, *SIZE, 3)
+
+
+# Mean grey of 4 x 4 parts of a picture, as painted before there was a second renderer.
+PAINTED = (
+    (183.5, 147.4, 174.9, 177.7),
+    (184.0, 150.2, 142.3, 165.5),
+    (178.6, 103.1, 84.1, 153.8),
+    (85.5, 92.3, 98.4, 83.6),
+)
+
+
+def test_who_draws_by_default_is_the_painter_and_draws_as_ever() -> None:
+    """Same seeds, same frames: trained models and published scores hang on it."""
+    episode = Episode.generate(4_000_001)
+    assert isinstance(episode.renderer, PainterRenderer)
+    image = episode.render(3.0, (240, 320))
+    parts = image.astype(float).mean(axis=2).reshape(4, 60, 4, 80).mean(axis=(1, 3))
+    assert np.abs(parts - np.array(PAINTED)).max() < 0.6
+    noise = np.random.default_rng(1)
+    sigma = float(noise.uniform(0.5, 2.5))
+    by_hand = sensor_noise(episode.render(3.0, SIZE)[None], noise, sigma)
+    assert np.array_equal(episode.frames([3.0], SIZE, np.random.default_rng(1)), by_hand)
+
+
+def test_a_renderer_that_is_not_there_is_named_with_its_mend(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(ValueError, match="painter, mujoco"):
+        renderer_named("crayon")  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "mujoco", None)
+    monkeypatch.delitem(sys.modules, "training.tabletop.mujoco_render", raising=False)
+    for part in ("light", "model", "poses"):
+        monkeypatch.delitem(sys.modules, f"training.tabletop.mujoco_{part}", raising=False)
+    with pytest.raises(ImportError, match=r"requirements/optional/mujoco\.txt"):
+        Episode.generate(4_000_000, renderer="mujoco")
 
 
 def test_degraded_frames_stay_recognisable_and_differ() -> None:
