@@ -16,6 +16,7 @@ from training.fit import EngineConfig, FitConfig
 from training.odds import OddsRun
 from training.optim import Schedule
 from training.reliability import ReliabilityRun
+from training.tabletop.render import RendererName
 from training.tabletop.tasks import TaskMix
 from vljepa_ros.config import (
     ModelConfig,
@@ -48,6 +49,8 @@ class DataConfig:
     """Every n-th episode is kept from X-encoder and predictor: to validate, for the Y-decoder and
     for the reliability."""
     render_workers: int = 2
+    renderer: RendererName = "painter"
+    """Of streams that are not in the cache yet; another one wants another `cache`."""
     tokenizer_sentences: int = 60_000
 
 

@@ -30,8 +30,13 @@ class TabletopData:
         data = self._recipe.data
         folder = Path(data.cache)
         if self._ranks.first:
-            workers = data.render_workers
-            tabletop_cache.build(folder, data.first_seed, data.episodes, workers=workers)
+            tabletop_cache.build(
+                folder,
+                data.first_seed,
+                data.episodes,
+                workers=data.render_workers,
+                renderer=data.renderer,
+            )
         self._ranks.wait()
         return FrameCache(folder)
 

@@ -21,14 +21,15 @@ from training.tabletop.mujoco_model import (
 
 AMBIENT, HEADLIGHT, LAMP, SIDE = 0.34, 0.18, 0.44, 0.12
 SIDE_OF_SHADE = 0.9
-"""So much stronger is the side light for each unit of a look's shade; the ambient light is weaker
-by half of it, so that the middle of the picture stays as bright."""
+"""So much stronger is the side light for each unit of a look's shade."""
 _TO_SIDE = SIDE_LIGHT_AT - point(52.0, 58.0, 0.0)
 _TO_SIDE = _TO_SIDE / np.linalg.norm(_TO_SIDE)
 UP_LIGHT = AMBIENT + HEADLIGHT * SIN - LAMP * float(LAMP_DIRECTION[2]) + SIDE * float(_TO_SIDE[2])
 """How bright a face that looks up is, where no shadow falls."""
 FRONT_LIGHT = AMBIENT + HEADLIGHT * COS + LAMP * float(LAMP_DIRECTION[1]) - SIDE * _TO_SIDE[1]
 """How bright a face that looks at the viewer is."""
+INSTEAD = np.linalg.solve([[1.0, SIN], [1.0, COS]], [_TO_SIDE[2], -_TO_SIDE[1]])
+"""Of ambient light and headlight: as much as one unit of side light, in the middle of the table."""
 
 
 def dress(model: mujoco.MjModel, look: Look) -> None:
@@ -41,7 +42,8 @@ def dress(model: mujoco.MjModel, look: Look) -> None:
     light = np.array(lit(look, (1.0, 1.0, 1.0)))
     more = SIDE_OF_SHADE * look.shade
     head = model.vis.headlight
-    head.ambient[:], head.diffuse[:] = (AMBIENT - more / 2) * light, HEADLIGHT * light
+    head.ambient[:] = (AMBIENT - more * INSTEAD[0]) * light
+    head.diffuse[:] = (HEADLIGHT - more * INSTEAD[1]) * light
     for name, diffuse, specular in (("lamp", LAMP, 0.5), ("side", SIDE + more, 0.0)):
         lamp = model.light(name)
         lamp.diffuse[:], lamp.specular[:], lamp.ambient[:] = diffuse * light, specular, 0.0

@@ -71,7 +71,7 @@ def build() -> mujoco.MjModel:
     look = spec.visual
     look.global_.offheight, look.global_.offwidth = LARGEST_HW
     look.quality.offsamples = 0
-    look.quality.shadowsize = 768
+    look.quality.shadowsize = 512
     look.map.znear, look.map.zfar = 0.1, 10.0
     look.map.shadowclip = 0.75
     spec.stat.center = point(52.0, 58.0, 0.0)

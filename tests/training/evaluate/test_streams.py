@@ -20,6 +20,7 @@ from training.evaluate.streams import (
     score_streams,
     still_records,
 )
+from training.tabletop.render import renderer_named
 from training.tabletop.splits import TUNE_SEEDS
 from training.tabletop.world import Episode
 from vljepa_ros.config import PerceptionConfig
@@ -93,6 +94,20 @@ def test_nothing_happens_in_a_still(engine: Engine, kind: str) -> None:
     assert still.events == 0
     moves = np.abs(np.diff(still.embeddings_SE, axis=0)).max()
     assert moves == 0.0 if kind == "still" else moves > 0.0
+
+
+def test_streams_are_drawn_by_whom_was_asked(engine: Engine) -> None:
+    try:
+        renderer_named("mujoco")
+    except ImportError as missing:
+        pytest.skip(str(missing))
+    (painted,) = records(engine, SEED, 1, "train", "busy")
+    (drawn,) = records(engine, SEED, 1, "train", "busy", "mujoco")
+    np.testing.assert_array_equal(painted.times_s_S, drawn.times_s_S)
+    np.testing.assert_array_equal(painted.truth_G, drawn.truth_G)
+    assert np.abs(painted.embeddings_SE - drawn.embeddings_SE).max() > 0
+    (still,) = still_records(engine, SEED, 1, "train", "still", "mujoco")
+    assert np.abs(np.diff(still.embeddings_SE, axis=0)).max() == 0.0
 
 
 @pytest.mark.slow
