@@ -139,7 +139,7 @@ class SelectiveConfig:
     """Selective decoding: when the meaning has moved far enough to speak."""
 
     threshold: float = setting(
-        0.75,
+        0.6,
         "Change score above which a new state opens: the share of its probability that the last "
         "caption has lost [0..1]",
         low=0.0,
@@ -185,7 +185,7 @@ class SelectiveConfig:
         live=True,
     )
     clarity: float = setting(
-        0.5,
+        0.4,
         "A pending change waits while the words found for it would have less probability than this "
         "[0..1]; 0 = no waiting",
         low=0.0,
@@ -193,7 +193,7 @@ class SelectiveConfig:
         live=True,
     )
     unclear_s: float = setting(
-        1.0,
+        1.25,
         "It waits so long at most after the last step at which the caption held [s]",
         low=0.0,
         high=3600.0,
