@@ -28,7 +28,7 @@ from vljepa_ros.srv import EncodeText, QueryTransitions
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 FIRST, LAST = 8, 2
 """How many skills are tried as the first and as the last of three."""
-NEAR, NEARNESS_SPREAD = 0.26, 0.03
+NEAR, NEARNESS_SPREAD = 0.42, 0.04
 """Similarity to the goal at which an end is as likely it as not, and how sharply that turns."""
 STEP_KEPT = 0.75
 """Of the chance to arrive, for each step: the world seldom does quite what was imagined."""

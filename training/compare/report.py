@@ -196,8 +196,16 @@ def draw(found: Results, picture: Path) -> None:
         axes[0, column].set_title(name.replace("_", " "), fontsize=9, color=INK)
         axes[0, column].set_xlabel("samples seen", fontsize=8)
         axes[1, column].set_xlabel("seconds of training", fontsize=8)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    # Not every learner has every score.
+    drawn = {line.get_label(): line for ax in axes.flat for line in ax.get_lines()}
+    shown = {name: drawn[name] for name in COLOURS if name in drawn}
+    figure.legend(
+        list(shown.values()),
+        list(shown),
+        loc="outside lower center",
+        ncols=len(shown),
+        frameon=False,
+    )
     picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(picture)
 
