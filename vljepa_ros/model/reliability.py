@@ -54,8 +54,8 @@ class Actions(Part):
 
     def uncertainty(self, pooled_BW: Tensor) -> Tensor:
         """Probability (B,) that what was predicted from `pooled_BW` is wrong."""
-        hidden_BH = F.gelu(F.linear(pooled_BW.float(), self.hidden_HW, self.hidden_bias_H))
-        return (hidden_BH @ self.doubt_H + self.doubt_bias).sigmoid()
+        hidden = self.hidden_HW, self.hidden_bias_H
+        return _probability(pooled_BW, *hidden, self.doubt_H, self.doubt_bias)
 
     def novelty(self, ids_BL: Tensor, mask_BL: Tensor) -> Tensor:
         """0 where every two neighbouring tokens are known, else 1 and the share of unknown ones."""
@@ -104,8 +104,8 @@ class Clarity(Part):
 
     def __call__(self, embedding_BE: Tensor) -> Tensor:
         """(B,), 0..1, of unit embeddings."""
-        hidden_BH = F.gelu(F.linear(embedding_BE.float(), self.hidden_HE, self.hidden_bias_H))
-        return (hidden_BH @ self.clear_H + self.clear_bias).sigmoid()
+        hidden = self.hidden_HE, self.hidden_bias_H
+        return _probability(embedding_BE, *hidden, self.clear_H, self.clear_bias)
 
 
 PARTS: Mapping[str, type[Part]] = {"actions": Actions, "scenes": Scenes, "clarity": Clarity}
@@ -144,6 +144,14 @@ class Reliability:
 
     def to(self, device: torch.device) -> Reliability:
         return Reliability.from_tensors({n: x.to(device) for n, x in self.tensors().items()})
+
+
+def _probability(
+    input_BW: Tensor, hidden_HW: Tensor, hidden_bias_H: Tensor, last_H: Tensor, last_bias: Tensor
+) -> Tensor:
+    """What a small network says (B,); training/odds.py fits them."""
+    hidden_BH = F.gelu(F.linear(input_BW.float(), hidden_HW, hidden_bias_H))
+    return (hidden_BH @ last_H + last_bias).sigmoid()
 
 
 def token_pairs(ids_BL: Tensor, mask_BL: Tensor) -> Tensor:

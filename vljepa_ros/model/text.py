@@ -13,9 +13,9 @@ from torch import Tensor
 MAX_CHARACTERS = 4096
 """Longest text taken in; more than any query, label or caption of a robot."""
 
-# The first that a vocabulary knows is used: ours, Llama 3's and Gemma's names.
 STRANGE_PIECES = 0.6
 """A word in more pieces than this share of its letters is none that was learnt."""
+# The first that a vocabulary knows is used: ours, Llama 3's and Gemma's names.
 PAD_NAMES = ("<pad>", "<|finetune_right_pad_id|>", "<|end_of_text|>")
 BOS_NAMES = ("<bos>", "<|begin_of_text|>")
 EOS_NAMES = ("<eos>", "<|end_of_text|>")

@@ -19,15 +19,9 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from training.data.errors import DataError
 from training.evaluate.external import benchmarks, embedders, protocols
+from training.evaluate.external.command import Scores, complete, run, with_texts
 from training.evaluate.external.items import Benchmark, Classification, Questions, Retrieval
-from vljepa_ros.model.checkpoint import CheckpointError
-from vljepa_ros.model.device import EngineError
-from vljepa_ros.model.text import TextError
-
-NAMED = 3
-"""Missing videos named in an error."""
 
 
 def evaluate(
@@ -75,36 +69,6 @@ def evaluate(
     return about | scores
 
 
-def complete(asked: Benchmark, folder: Path, skip_missing: bool) -> Benchmark:
-    """The same benchmark, if all of its videos are there or may be missing.
-
-    Raises:
-        DataError: some are missing.
-    """
-    if asked.missing and not skip_missing:
-        raise DataError(
-            f"{folder} lacks {len(asked.missing)} videos, the first {list(asked.missing[:NAMED])}; "
-            "put them there, or leave them out by --skip_missing true"
-        )
-    return asked
-
-
-def with_texts(asked: Benchmark, query: str, prompt: str) -> Benchmark:
-    """The same benchmark with another query, and labels in a prompt.
-
-    Raises:
-        DataError: a prompt without the place for a label.
-    """
-    if "{}" not in prompt:
-        raise DataError(f"the prompt {prompt!r} has no {{}}; write one as 'a video of {{}}'")
-    if isinstance(asked, Classification):
-        labels = tuple(prompt.replace("{}", label) for label in asked.labels)
-        asked = dataclasses.replace(asked, labels=labels)
-    if query and isinstance(asked, (Classification, Retrieval)):
-        asked = dataclasses.replace(asked, query=query)
-    return asked
-
-
 def _digest(asked: Benchmark) -> str:
     """Of all queries and candidates: scores of equal digests answer the same questions."""
     texts: list[object] = []
@@ -123,17 +87,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status; 1 with one sentence where something cannot be used."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("benchmark", choices=sorted(benchmarks.BENCHMARKS))
-    parser.add_function_arguments(evaluate, skip={"benchmark"})
-    chosen = parser.parse_args(arguments)
-    try:
-        scores = evaluate(**chosen.as_dict())
-    except (DataError, CheckpointError, EngineError, TextError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    return run(parser, "benchmark", evaluate, _show, arguments)
+
+
+def _show(scores: Scores) -> None:
     for name, value in scores.items():
         print(f"{name:32} {value:.4f}" if isinstance(value, float) else f"{name:32} {value}")
     print(json.dumps(scores))
-    return 0
 
 
 if __name__ == "__main__":

@@ -19,11 +19,8 @@ from jsonargparse import ArgumentParser
 
 from training.data.errors import DataError
 from training.evaluate.external import benchmarks, embedders
-from training.evaluate.external.__main__ import complete, with_texts
+from training.evaluate.external.command import complete, run, with_texts
 from training.evaluate.external.items import Classification, Retrieval
-from vljepa_ros.model.checkpoint import CheckpointError
-from vljepa_ros.model.device import EngineError
-from vljepa_ros.model.text import TextError
 
 LEFT_OUT = ("nauc_", "hf_subset", "languages")
 """Of MTEB's scores, those that are not printed; `out` has them all."""
@@ -107,15 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status; 1 with one sentence where something cannot be used."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("task")
-    parser.add_function_arguments(evaluate, skip={"task"})
-    chosen = parser.parse_args(arguments)
-    try:
-        scores = evaluate(**chosen.as_dict())
-    except (DataError, CheckpointError, EngineError, TextError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(json.dumps(scores))
-    return 0
+    return run(parser, "task", evaluate, lambda scores: print(json.dumps(scores)), arguments)
 
 
 if __name__ == "__main__":
