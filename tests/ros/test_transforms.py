@@ -148,7 +148,7 @@ def test_what_tf_never_tells_is_remembered_without_a_pose(model: Path, tmp_path:
 
 @NEEDS_TF
 def test_tf_is_heard_where_it_was_remapped_to(model: Path, tmp_path: Path) -> None:
-    options = "-p memory.pose_frame:=map -r /tf:=tf -r /tf_static:=tf_static".split()
+    options = ["-p", "memory.pose_frame:=map", "-r", "/tf:=tf", "-r", "/tf_static:=tf_static"]
     with placing(model, tmp_path, *options, tf=f"{NAMESPACE}/tf") as (robot, _):
         stamp_ns = robot.now_ns()
         robot.drive(stamp_ns - S, stamp_ns + S)
