@@ -115,10 +115,15 @@ def test_the_nodes_have_what_is_declared_and_nothing_else(both: Onlooker) -> Non
     perceives = endpoints_declared(PERCEPTION, NAMESPACE, cameras)
     # ~/get_state is served by a second participant (docs/decisions/0040).
     beside = ("serves", f"{NAMESPACE}/perception/get_state", "vljepa_ros/srv/GetState")
-    assert endpoints_of(both.node, "perception", NAMESPACE) == perceives - {beside}
-    assert endpoints_of(both.node, "_perception_second", NAMESPACE) == {beside}
-    world = endpoints_declared(WORLD_STATE, NAMESPACE)
-    assert endpoints_of(both.node, "world_state", NAMESPACE) == world
+    declared = {
+        "perception": perceives - {beside},
+        "_perception_second": {beside},
+        "world_state": endpoints_declared(WORLD_STATE, NAMESPACE),
+    }
+    for name, wanted in declared.items():
+        # DDS hears of another process's endpoints one by one.
+        wait_until(lambda n=name, w=wanted: endpoints_of(both.node, n, NAMESPACE) >= w, name)
+        assert endpoints_of(both.node, name, NAMESPACE) == wanted
 
 
 def test_a_query_without_a_camera_is_asked_of_all(both: Onlooker) -> None:
