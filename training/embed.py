@@ -9,7 +9,7 @@ pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -52,6 +52,9 @@ class EmbedSettings:
     from learning them by heart."""
     near_equal: float = 1.0
     """Rows whose targets have at least this cosine are no negatives of each other; 1 = off."""
+    reworded_weight: float = 0.0
+    """Weight of a second InfoNCE, of other wordings of the targets with the targets; 0 = off. Only
+    for a Y-encoder that learns, where samples bring another wording."""
 
 
 class EmbedStage:
@@ -152,7 +155,13 @@ class EmbedStage:
         if next_RND is not None:
             token_loss, token_metrics = next_token_loss(next_RND, *self._after_and_before(batch))
             loss, metrics = loss + NEXT_TOKEN_WEIGHT * token_loss, metrics | token_metrics
-        return pairs_of(batch, predicted_BE, text_UE, self._temperature), loss, metrics
+        pairs = pairs_of(batch, predicted_BE, text_UE, self._temperature)
+        if self._settings.reworded_weight > 0:
+            reworded_BE = text_UE[batch["reworded_row_B"]]
+            text_loss, rates = self.contrast(replace(pairs, predicted_BE=reworded_BE))
+            loss = loss + self._settings.reworded_weight * text_loss
+            metrics["reworded_first_of_own"] = rates["first_of_own"]
+        return pairs, loss, metrics
 
     def contrast(self, pairs: Pairs) -> tuple[Tensor, dict[str, float]]:
         return contrast(pairs, self._ranks, self._settings.near_equal)

@@ -183,7 +183,7 @@ def tabletop_longer() -> Recipe:
         data=DataConfig(first_seed=2000, episodes=3200),
         sft=EmbedRun(
             fit=FitConfig(steps=850, batch_size=128, lr=8e-4, warmup_steps=40),
-            learn=EmbedSettings(y_lr_share=0.2),
+            learn=EmbedSettings(y_lr_share=0.3, reworded_weight=0.5),
             mix=SFT_MIX,
         ),
         y_decoder=YDecoderRun(

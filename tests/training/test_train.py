@@ -155,6 +155,29 @@ def test_a_second_question_teaches_the_first_step(chain: train.Chain, windows: W
     torch.testing.assert_close(next_RND, torch.cat([before_RND, before_RND[:2]]))
 
 
+@pytest.mark.slow
+def test_other_wordings_are_drawn_to_their_targets(chain: train.Chain, windows: Windows) -> None:
+    model, config = VLJepa(chain.config), chain.config
+    batches = WindowBatches(windows, chain.tokenizer, config, TaskMix(), 6, seed=0)
+    batch = batches[0]
+    rows = list(zip(batch["target_row_B"], batch["reworded_row_B"], strict=True))
+    assert any(target != reworded for target, reworded in rows)
+    losses = []
+    for weight in (0.0, 0.5):
+        settings = EmbedSettings(y_lr_share=1.0, token_dropout=0.0, reworded_weight=weight)
+        torch.manual_seed(0)  # of the heads beside the model
+        stage = EmbedStage(model, Temperature(), EmbedData(batches, grid=windows.grid), settings)
+        stage.module().eval()
+        losses.append(stage.loss(batch)[0])
+    assert losses[1] > losses[0]
+    # What is added is of texts alone: it teaches the Y-encoder and not the predictor.
+    learnt = [*model.predictor.parameters(), *model.y_encoder.parameters()]
+    gradients = torch.autograd.grad(losses[1] - losses[0], learnt, allow_unused=True)
+    of_predictor = gradients[: len(list(model.predictor.parameters()))]
+    assert all(g is None or g.abs().max() < 1e-6 for g in of_predictor)
+    assert any(g is not None and g.abs().max() > 1e-6 for g in gradients[len(of_predictor) :])
+
+
 def test_a_model_grows_imagination_and_nothing_else() -> None:
     grown = tabletop_tiny().model
     plain = dataclasses.replace(

@@ -208,17 +208,19 @@ def text_tensors(
 
 
 def target_tensors(tokenizer: Tokenizer, asked: Sequence[Sample]) -> dict[str, Tensor]:
-    """Targets and wrong candidates as rows of one list of distinct texts, and the keys.
+    """Targets, their other wordings and wrong candidates as rows of one list of distinct texts.
 
     The Y-encoder then reads each text of a batch once: U distinct texts, shortest first.
     """
-    distinct = {text for s in asked for text in (s.target, *s.candidates)}
+    reworded = [s.reworded or s.target for s in asked]
+    distinct = {text for s in asked for text in (s.target, *s.candidates)} | set(reworded)
     texts = sorted(distinct, key=lambda text: (len(text), text))
     row = {text: index for index, text in enumerate(texts)}
     most = max(1, *(len(s.candidates) for s in asked))
     padded = [[*s.candidates, *[s.target] * (most - len(s.candidates))] for s in asked]
     tensors = text_tensors(tokenizer, "text", texts)
     tensors["target_row_B"] = torch.tensor([row[s.target] for s in asked])
+    tensors["reworded_row_B"] = torch.tensor([row[text] for text in reworded])
     tensors["candidate_row_BK"] = torch.tensor(
         [[row[text] for text in texts_] for texts_ in padded]
     )

@@ -70,6 +70,12 @@ def scene_edits(m: Meaning, rng: np.random.Generator, n: int) -> list[Meaning]:
     return found[:n]
 
 
+def neighbours_swapped(m: Meaning, rng: np.random.Generator, n: int) -> list[Meaning]:
+    """Up to n scene captions, in each of which another two neighbours have changed places."""
+    firsts = rng.permutation(max(0, len(m.items) - 1))[:n]
+    return [_with_swapped(m, int(i), int(i) + 1) for i in firsts]
+
+
 def _gather(
     m: Meaning,
     rng: np.random.Generator,
@@ -198,6 +204,10 @@ def _swapped(m: Meaning, rng: np.random.Generator, pool: Sequence[ObjectName]) -
     if len(m.items) < 2:
         return None
     i, j = sorted(int(k) for k in rng.permutation(len(m.items))[:2])
+    return _with_swapped(m, i, j)
+
+
+def _with_swapped(m: Meaning, i: int, j: int) -> Meaning:
     items = list(m.items)
     items[i], items[j] = items[j], items[i]
     return replace(m, items=tuple(items))

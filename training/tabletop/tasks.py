@@ -21,7 +21,7 @@ from vljepa_ros.config import ModelConfig
 
 LABEL_QUERY = "Which action is it?"
 MAX_CANDIDATES = 14
-EDITS = 8
+EDITS = 10
 """Wrong captions that come with a caption, each one attribute away."""
 IDLE_SHARE = 0.12
 AFTER = ("scene_caption", "question")
@@ -50,6 +50,8 @@ class Sample:
     """The scene after the action that is asked about."""
     scene: language.Meaning | None = None
     """What is said of the scene, where its caption is asked for."""
+    reworded: str = ""
+    """The target's meaning in other words; empty: it has but one wording."""
 
     @property
     def key(self) -> int:
@@ -101,13 +103,14 @@ def _caption(
 ) -> Sample | None:
     if meaning is None:
         return None
-    edits = language.edits(meaning, rng, EDITS)
+    edits = language.hard_edits(meaning, rng, EDITS)
     return Sample(
         query=query,
         target=language.caption(meaning, rng, split),
         canonical=language.canonical(meaning),
         candidates=tuple(language.caption(edit, rng, split) for edit in edits),
         scene=meaning if meaning.kind == "scene" else None,
+        reworded=language.caption(meaning, rng, split),
     )
 
 

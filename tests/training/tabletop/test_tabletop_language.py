@@ -130,6 +130,23 @@ def test_edits_are_distinct_sensible_and_one_step_away() -> None:
     assert len(set(language.edits(language.idle_meaning(), rng, 30))) == 30
 
 
+def test_hard_edits_swap_neighbours_first() -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(30):
+        scene = language.sample_meaning("scene", rng)
+        hard = language.hard_edits(scene, rng, 8)
+        assert len(set(hard)) == len(hard) == 8 and scene not in hard
+        swaps = min(language.SWAPS, max(0, len(scene.items) - 1))
+        for edit in hard[:swaps]:
+            places = [
+                i
+                for i, pair in enumerate(zip(scene.items, edit.items, strict=True))
+                if pair[0] != pair[1]
+            ]
+            assert len(places) == 2 and places[1] == places[0] + 1
+            assert sorted(map(repr, edit.items)) == sorted(map(repr, scene.items))
+
+
 def test_most_actions_have_thirty_edits() -> None:
     rng = np.random.default_rng(3)
     counts = [
