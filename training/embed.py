@@ -146,7 +146,7 @@ class EmbedStage:
         return after_RND, before_RND[: len(after_RND)]
 
     def embed(self, batch: dict[str, Tensor]) -> tuple[Pairs, Tensor, dict[str, float]]:
-        text_UE = encode_texts(self._model, batch, train=self._settings.y_lr_share > 0)
+        text_UE = encode_texts(self._model.y_encoder, batch, train=self._settings.y_lr_share > 0)
         with HiddenStates(self._model.predictor) as hidden:
             predicted_BE, next_RND = self.predict(batch)
         loss, metrics = predicted_BE.new_zeros(()), dict[str, float]()
@@ -207,7 +207,7 @@ class ParaphraseStage:
 
     def embed(self, batch: dict[str, Tensor]) -> tuple[Pairs, Tensor, dict[str, float]]:
         anchor_BE = self._model.y_encoder(batch["query_ids_BL"], batch["query_mask_BL"])
-        text_UE = encode_texts(self._model, batch, train=True)
+        text_UE = encode_texts(self._model.y_encoder, batch, train=True)
         pairs = pairs_of(batch, anchor_BE, text_UE, self._temperature)
         return pairs, anchor_BE.new_zeros(()), {}
 
@@ -221,7 +221,7 @@ class ParaphraseStage:
         return {}
 
 
-def encode_texts(model: VLJepa, batch: dict[str, Tensor], train: bool) -> Tensor:
+def encode_texts(y_encoder: nn.Module, batch: dict[str, Tensor], train: bool) -> Tensor:
     """Embeddings (U, E) of a batch's distinct texts, which come shortest first.
 
     In chunks of like length, because captions of scenes are several times as long as the rest.
@@ -235,7 +235,7 @@ def encode_texts(model: VLJepa, batch: dict[str, Tensor], train: bool) -> Tensor
     with torch.set_grad_enabled(train and torch.is_grad_enabled()):
         for ids_CL, mask_CL in [*chunks, *chunks[:1] * missing]:
             longest = int(mask_CL.sum(dim=1).max())
-            parts.append(model.y_encoder(ids_CL[:, :longest], mask_CL[:, :longest]))
+            parts.append(y_encoder(ids_CL[:, :longest], mask_CL[:, :longest]))
         text_UE = torch.cat(parts[: len(chunks)])
         for unused in parts[len(chunks) :]:
             text_UE = text_UE + 0.0 * unused.sum()

@@ -53,7 +53,7 @@ class YDecoderStage:
 
     @torch.no_grad()
     def _embeddings(self, batch: dict[str, Tensor]) -> Tensor:
-        text_UE = encode_texts(self._model, batch, train=False)
+        text_UE = encode_texts(self._model.y_encoder, batch, train=False)
         text_BE = text_UE[batch["target_row_B"]]
         noisy_BE = noisy(text_BE, self._noise)
         split = int(len(text_BE) * self._predicted_share)

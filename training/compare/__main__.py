@@ -1,7 +1,8 @@
-"""The controlled comparison: `python -m training.compare run`, then `… report`.
+"""The controlled comparison: `python -m training.compare run`, then `… report`; and `… ablate`.
 
 `run` tunes, trains and asks every learner with every seed; what is finished is skipped, and an
 interrupted run goes on where it stopped. `report` writes tables and curves of what there is.
+`ablate` trains VL-JEPA with one thing changed at a time and writes the differences.
 `quick` does all of it at toy size in a folder of its own: what it prints means nothing.
 """
 
@@ -10,17 +11,18 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from jsonargparse import auto_cli
 
-from training.compare import cost, report
+from training.compare import ablation_report, cost, report
 from training.compare.quick import quick_comparison
 from training.compare.runner import Runner, finished
-from training.compare.settings import Comparison
+from training.compare.settings import Comparison, ablations
 from training.train import EXPECTED
 
-DEFAULT = Comparison()
+DEFAULT, ABLATIONS = Comparison(), ablations()
 
 
 def run(out: str = "runs/compare", comparison: Comparison = DEFAULT) -> None:
@@ -46,20 +48,33 @@ def write_report(
     print(report.table(report.write(Path(runs), Path(results), Path(picture))))
 
 
+def ablate(
+    out: str = "runs/ablate",
+    comparison: Comparison = ABLATIONS,
+    results: str = "docs/results/ablations.json",
+) -> None:
+    """Do all that is still to do, and write how far each ablation lies above the base."""
+    Runner(comparison, Path(out)).run()
+    print(ablation_report.table(ablation_report.write(Path(out), Path(results))))
+
+
 def quick(out: str = "") -> None:
     """Everything at toy size; empty `out` = a folder that is deleted afterwards."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(out or temporary)
-        run(str(folder / "runs"), quick_comparison(folder))
+        toy = quick_comparison(folder)
+        run(str(folder / "runs"), toy)
         write_report(
             str(folder / "runs"), str(folder / "compare.json"), str(folder / "compare.png")
         )
+        few = replace(toy, learners=("base", "y_lr_1"))
+        ablate(str(folder / "ablate"), few, str(folder / "ablations.json"))
 
 
 def main(arguments: list[str] | None = None) -> None:
     try:
         auto_cli(
-            {"run": run, "report": write_report, "quick": quick},
+            {"run": run, "report": write_report, "ablate": ablate, "quick": quick},
             as_positional=False,
             args=arguments,
         )

@@ -26,18 +26,26 @@ from training.runs import YDecoderRun
 from training.tabletop.tasks import LABEL_QUERY
 from training.y_decoder import noisy, spelling_loss
 from vljepa_ros.model.engine import Embeddings, Tokens
+from vljepa_ros.model.predictor import Predictor
 from vljepa_ros.model.y_decoder import YDecoder
 
 
 class _Embedding:
     """What both have: layers, a temperature, and answers by the nearest text."""
 
+    _y_learns = False
+
     def __init__(
-        self, frozen: Frozen, batches: Dataset[dict[str, Tensor]], own_candidates: bool
+        self,
+        frozen: Frozen,
+        batches: Dataset[dict[str, Tensor]],
+        own_candidates: bool,
+        layers: Predictor | None = None,
     ) -> None:
         self._frozen, self._batches = frozen, batches
         self._own_candidates = own_candidates
-        self._layers = frozen.layers()
+        self._layers = layers or frozen.layers()
+        self._y_encoder: nn.Module = frozen.model.y_encoder
         self._temperature = Temperature()
         self._module = nn.ModuleDict({"layers": self._layers, "temperature": self._temperature})
 
@@ -67,7 +75,7 @@ class _Embedding:
     def _pairs(self, batch: dict[str, Tensor], predicted_BE: Tensor) -> Pairs:
         """Predictions, frozen targets and, where they take part, a row's own wrong candidates."""
         if self._own_candidates:
-            text_UE = encode_texts(self._frozen.model, batch, train=False)
+            text_UE = encode_texts(self._y_encoder, batch, train=self._y_learns)
             candidate_BKE = text_UE[batch["candidate_row_BK"]]
             exists_BK, target_BE = batch["candidate_exists_BK"], text_UE[batch["target_row_B"]]
         else:
@@ -83,15 +91,17 @@ class _Embedding:
         # Texts come shortest first, and unique keeps that.
         row_U, of_B = torch.unique(batch["target_row_B"], return_inverse=True)
         texts = {n: batch[n][row_U] for n in ("text_ids_BL", "text_mask_BL")}
-        return encode_texts(self._frozen.model, texts, train=False)[of_B]
+        return encode_texts(self._y_encoder, texts, train=self._y_learns)[of_B]
 
     def scores(self, clips: Sequence[Tokens], items: Sequence[Item]) -> Iterator[Scores]:
         """Cosines to the candidates' embeddings."""
         self._module.eval()
-        engine = self._frozen.engine
         embeddings_RE = self._embeddings(clips, [item.query for item in items])
         for embedding_E, item in zip(embeddings_RE, items, strict=True):
-            yield (engine.encode_texts(item.candidates) @ embedding_E).astype(float)
+            yield (self._text_embeddings(item.candidates) @ embedding_E).astype(float)
+
+    def _text_embeddings(self, texts: Sequence[str]) -> Embeddings:
+        return self._frozen.engine.encode_texts(texts)
 
     @torch.inference_mode()
     def _embeddings(self, clips: Sequence[Tokens], queries: Sequence[str]) -> Embeddings:
@@ -117,9 +127,10 @@ class JepaLearner(_Embedding):
         batches: Dataset[dict[str, Tensor]],
         own_candidates: bool = False,
         words: bool = True,
+        layers: Predictor | None = None,
     ) -> None:
         """Without `words` there is no Y-decoder: what a step costs then is measured apart."""
-        super().__init__(frozen, batches, own_candidates)
+        super().__init__(frozen, batches, own_candidates, layers)
         self._decoder: YDecoder | None = None
         if words:
             self._decoder = frozen.decoder()
@@ -130,11 +141,14 @@ class JepaLearner(_Embedding):
             self._dropped(batch), batch["query_ids_BL"], batch["query_mask_BL"]
         )
         pairs = self._pairs(batch, predicted_BE)
-        loss, metrics = contrast(pairs, ALONE)
+        loss, metrics = self._objective(pairs)
         if self._decoder is None:
             return loss, metrics
         words, found = self._words(self._decoder, batch, pairs)
         return loss + words, metrics | found | {"words": float(words.detach())}
+
+    def _objective(self, pairs: Pairs) -> tuple[Tensor, dict[str, float]]:
+        return contrast(pairs, ALONE)
 
     def _words(
         self, decoder: YDecoder, batch: dict[str, Tensor], pairs: Pairs
@@ -166,16 +180,34 @@ class JepaLearner(_Embedding):
         return texts
 
 
+class WithoutQuery:
+    """Which rows can be answered without hearing the query."""
+
+    def __init__(self, frozen: Frozen) -> None:
+        config = frozen.config
+        self._fixed = frozen.query_ids([config.caption_query, config.scene_query, LABEL_QUERY])
+
+    def rows(self, batch: dict[str, Tensor]) -> Tensor:
+        """Rows (B,) of captions and labels: one and the same query each."""
+        ids_BL, mask_BL = batch["query_ids_BL"], batch["query_mask_BL"]
+        found_B = torch.zeros(len(ids_BL), dtype=torch.bool, device=ids_BL.device)
+        for fixed_L, there_L in zip(*self._fixed, strict=True):
+            length = int(there_L.sum())
+            if ids_BL.shape[1] >= length:
+                same_B = (ids_BL[:, :length] == fixed_L[:length].to(ids_BL.device)).all(dim=1)
+                found_B |= same_B & (mask_BL.sum(dim=1) == length)
+        return found_B
+
+
 class DualLearner(_Embedding):
     """The same layers over the visual tokens alone."""
 
     def __init__(self, frozen: Frozen, batches: Dataset[dict[str, Tensor]]) -> None:
         super().__init__(frozen, batches, own_candidates=False)
-        config = frozen.config
-        self._fixed = frozen.query_ids([config.caption_query, config.scene_query, LABEL_QUERY])
+        self._without_query = WithoutQuery(frozen)
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        known_B = self._needs_no_query(batch)
+        known_B = self._without_query.rows(batch)
         if not known_B.any():
             return self._temperature().sum() * 0.0, {}
         names = ("tokens_BTND", "query_ids_BL", "query_mask_BL", "target_row_B", "key_B")
@@ -187,17 +219,6 @@ class DualLearner(_Embedding):
     def _embed(self, tokens_BTND: Tensor, ids_BL: Tensor, mask_BL: Tensor) -> Tensor:
         """Whatever the query."""
         return super()._embed(tokens_BTND, ids_BL[:, :0], mask_BL[:, :0])
-
-    def _needs_no_query(self, batch: dict[str, Tensor]) -> Tensor:
-        """Rows (B,) of captions and labels: one and the same query each."""
-        ids_BL, mask_BL = batch["query_ids_BL"], batch["query_mask_BL"]
-        found_B = torch.zeros(len(ids_BL), dtype=torch.bool, device=ids_BL.device)
-        for fixed_L, there_L in zip(*self._fixed, strict=True):
-            length = int(there_L.sum())
-            if ids_BL.shape[1] >= length:
-                same_B = (ids_BL[:, :length] == fixed_L[:length].to(ids_BL.device)).all(dim=1)
-                found_B |= same_B & (mask_BL.sum(dim=1) == length)
-        return found_B
 
     def speaks(self, query: str) -> bool:
         return False

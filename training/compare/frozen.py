@@ -53,11 +53,11 @@ class Frozen:
         ids_BL, mask_BL = self.tokenizer.encode_batch(queries, limit)
         return ids_BL.to(self.device), mask_BL.to(self.device)
 
-    def layers(self, layers: int = 0) -> Predictor:
+    def layers(self, layers: int = 0, kind: type[Predictor] = Predictor) -> Predictor:
         """New layers of the checkpoint's size; `layers` 0 = as many as it has."""
         old = self.config.predictor
         config: PredictorConfig = replace(old, next_tokens=False, layers=layers or old.layers)
-        return Predictor(
+        return kind(
             config,
             token_width=self.config.x_encoder.width,
             tubelets=self.model.predictor.tubelets,

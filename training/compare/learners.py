@@ -8,11 +8,12 @@ from pathlib import Path
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from training.compare.ablations import ABLATIONS, AblatedLearner
 from training.compare.dense_labels import LabelBatches
 from training.compare.embedding_learners import DualLearner, JepaLearner
 from training.compare.frozen import Frozen
 from training.compare.learner import Learner
-from training.compare.settings import LEARNERS, VARIANTS, Comparison
+from training.compare.settings import Comparison
 from training.compare.symbolic import SymbolicLearner
 from training.compare.token_learner import TokenLearner
 from training.tabletop import cache as tabletop_cache
@@ -70,8 +71,10 @@ def make(name: str, frozen: Frozen, streams: Streams, seed: int) -> Learner:
         "dual": lambda: DualLearner(frozen, streams.batches(seed)),
         "symbolic": lambda: SymbolicLearner(frozen, streams.labels(seed)),
     }
+    for ablation, changed in ABLATIONS.items():
+        makers[ablation] = lambda c=changed: AblatedLearner(frozen, streams.batches(seed), c)  # type: ignore[misc]
     if name not in makers:
-        known = ", ".join((*LEARNERS, *VARIANTS))
+        known = ", ".join(makers)
         raise ConfigError(f"unknown learner {name!r}; use some of {known}")
     return makers[name]()
 

@@ -17,6 +17,7 @@ import torch
 
 from training import milestones
 from training.compare import ask, learners, tasks
+from training.compare.ablations import ABLATIONS
 from training.compare.bootstrap import Answers
 from training.compare.frozen import Frozen
 from training.compare.learner import Learner
@@ -158,7 +159,7 @@ def finished(out: Path) -> dict[str, list[Run]]:
             found.setdefault(said["learner"], []).append(
                 Run(said["learner"], said["seed"], said["lr"])
             )
-    names = [name for name in (*LEARNERS, *VARIANTS) if name in found]
+    names = [name for name in (*LEARNERS, *VARIANTS, *ABLATIONS) if name in found]
     return {name: sorted(found[name], key=lambda run: run.seed) for name in names}
 
 

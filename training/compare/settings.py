@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from training.compare.ablations import ABLATIONS
 from training.fit import FitConfig
 from training.runs import DataConfig
 from training.tabletop.splits import TEST_SEEDS, TUNE_SEEDS
@@ -66,3 +67,12 @@ class Comparison:
         """Steps at which the learners are asked, ascending."""
         halved = {max(1, round(self.fit.steps / 2**k)) for k in range(self.milestones)}
         return tuple(sorted(halved))
+
+
+def ablations() -> Comparison:
+    """The runs of `training.compare.ablations`, each shorter than one of the comparison.
+
+    One learning rate for all: the best of the comparison's for `jepa`.
+    """
+    found = Comparison(lrs=(5e-4,), milestones=1)
+    return replace(found, learners=tuple(ABLATIONS), fit=replace(found.fit, steps=300))
