@@ -35,16 +35,14 @@ def measure(
     probability_A = torch.cat(
         [own_probability(decoder, tokenizer, some_BE) for some_BE in embedding_AE.split(BATCH)]
     ).cpu()
-    # A unit vector's parts are small; the network learns from parts of about unit size.
-    unit = embedding_AE.shape[1] ** 0.5
-    input_AE = embedding_AE.cpu() * unit
+    input_AE = embedding_AE.cpu()
     held_A = torch.arange(len(input_AE)) >= len(input_AE) * (1 - CALIBRATION_SHARE)
     found = learn(input_AE, probability_A, held_A, run)
     say(
         f"{len(probability_A)} answers, their words {float(probability_A.mean()):.3f} probable; "
         f"{int(held_A.sum())} for calibration: scale {found.scale:.3f}, shift {found.shift:.3f}"
     )
-    return Clarity(found.hidden_HW * unit, found.hidden_bias_H, found.last_H, found.last_bias)
+    return Clarity(found.hidden_HW, found.hidden_bias_H, found.last_H, found.last_bias)
 
 
 @torch.no_grad()

@@ -50,7 +50,7 @@ class ReliabilityRun:
     """How much is measured and how the small networks learn."""
 
     moments: int = 6000
-    doubt: OddsRun = field(default_factory=OddsRun)
+    doubt: OddsRun = field(default_factory=lambda: OddsRun(hidden=128, steps=1500))
     batches: int = 80
     """Of answers whose words are found, for the clarity."""
     clarity: OddsRun = field(
@@ -69,6 +69,8 @@ class _Judged:
     wrong_M: Tensor
     doubt_M: Tensor
     """Probability of the wrong candidates together: how nearly it was wrong or right."""
+    outcome_M: Tensor
+    """Which kind of outcome is the true one, int64."""
     stream_M: Tensor
 
 
@@ -175,18 +177,24 @@ def _judge(
             right.append((int(share_C.argmax()) == item.answer, float(share_C[item.answer])))
     streams = [moments[moment_of[id(item.before)]].stream for item in items]
     wrong_M, doubt_M = 1.0 - torch.tensor(right, dtype=torch.float32).T
-    return _Judged(torch.cat(pooled), wrong_M, doubt_M, torch.tensor(streams))
+    outcomes = sorted({item.outcome for item in items})
+    outcome_M = torch.tensor([outcomes.index(item.outcome) for item in items])
+    return _Judged(torch.cat(pooled), wrong_M, doubt_M, outcome_M, torch.tensor(streams))
 
 
 def _actions(judged: _Judged, pairs_P: Tensor, config: ReliabilityRun, say: Say) -> Actions:
     """The network, calibrated on streams of its own."""
     held_M = aside_streams(judged.stream_M, CALIBRATION_SHARE)
-    found = learn(judged.pooled_MW, judged.doubt_M, held_M, config.doubt, judged.wrong_M)
+    found = learn(
+        judged.pooled_MW, judged.doubt_M, held_M, config.doubt, judged.wrong_M, judged.outcome_M
+    )
     say(
         f"{len(judged.wrong_M)} transitions, {float(judged.wrong_M.mean()):.3f} predicted wrongly; "
         f"{int(held_M.sum())} for calibration: scale {found.scale:.3f}, shift {found.shift:.3f}"
     )
-    return Actions(found.hidden_HW, found.hidden_bias_H, found.last_H, found.last_bias, pairs_P)
+    hidden, doubt = (found.hidden_HW, found.hidden_bias_H), (found.last_H, found.last_bias)
+    outcomes = found.kinds_KH, found.kinds_bias_K, found.undecided
+    return Actions(*hidden, *doubt, *outcomes, pairs_P)
 
 
 def scenes(tokens_MND: Tensor) -> Scenes:

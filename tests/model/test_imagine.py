@@ -44,6 +44,9 @@ def a_reliability(config: ModelConfig, tokenizer: Tokenizer) -> Reliability:
             hidden_bias_H=torch.zeros(8),
             doubt_H=torch.randn(8),
             doubt_bias=torch.zeros(1),
+            outcomes_KH=torch.randn(3, 8),
+            outcomes_bias_K=torch.zeros(3),
+            undecided=torch.ones(1),
             pairs_P=token_pairs(*tokenizer.encode_batch(KNOWN, 40)).unique(),
         ),
         Scenes(

@@ -8,9 +8,11 @@ import torch
 
 from training import odds
 from training.clarity import own_probability
+from training.evaluate.measures import auroc
 from training.odds import OddsRun, aside_streams
 from vljepa_ros.model import presets
 from vljepa_ros.model.engine import Engine
+from vljepa_ros.model.reliability import Actions
 from vljepa_ros.model.text import train_tokenizer
 from vljepa_ros.model.vljepa import VLJepa
 
@@ -42,8 +44,9 @@ def test_own_probability_is_that_of_the_words_found() -> None:
 
 def test_odds_learn_a_probability_and_are_calibrated() -> None:
     torch.manual_seed(0)
-    input_RW = torch.randn(6000, 4)
-    truth_R = (2.0 * input_RW[:, 0] - 1.0).sigmoid()
+    # Neither of unit size nor about 0.
+    input_RW = 0.01 * torch.randn(6000, 4) + 3.0
+    truth_R = (200.0 * (input_RW[:, 0] - 3.0) - 1.0).sigmoid()
     stream_R = torch.arange(6000) // 10
     aside_R = aside_streams(stream_R, 0.25)
     assert 0.2 < float(aside_R.float().mean()) < 0.3
@@ -54,3 +57,32 @@ def test_odds_learn_a_probability_and_are_calibrated() -> None:
     told_R = (hidden_RH @ found.last_H + found.last_bias).sigmoid()
     assert float((told_R - truth_R).abs().mean()) < 0.05
     assert abs(float((told_R - truth_R)[aside_R].mean())) < 0.05
+
+
+def test_who_is_undecided_between_kinds_is_more_often_wrong() -> None:
+    torch.manual_seed(0)
+    input_RW = torch.randn(8000, 4)
+    # Two kinds, told by the first number: near 0 either may be, and what is said of it is wrong.
+    kind_R = torch.bernoulli((6.0 * input_RW[:, 0]).sigmoid()).long()
+    wrong_R = (kind_R != (input_RW[:, 0] > 0)).float()
+    aside_R = torch.arange(8000) >= 6000
+    run = OddsRun(hidden=32, steps=600, batch_size=256, dropout=0.0, weight_decay=1.0)
+    found = odds.learn(input_RW, wrong_R, aside_R, run, kind_R=kind_R)
+    assert float(found.undecided) > 0.1 and found.kinds_KH.shape == (2, 32)
+    told = Actions(
+        found.hidden_HW,
+        found.hidden_bias_H,
+        found.last_H,
+        found.last_bias,
+        found.kinds_KH,
+        found.kinds_bias_K,
+        found.undecided,
+        torch.empty(0, dtype=torch.int64),
+    ).uncertainty(input_RW)
+    is_wrong_R = wrong_R[aside_R] == 1
+    assert float(told[aside_R].mean()) == pytest.approx(float(is_wrong_R.float().mean()), abs=0.02)
+    ours, best = (
+        auroc(doubt_R[~is_wrong_R].numpy(), doubt_R[is_wrong_R].numpy())
+        for doubt_R in (told[aside_R], -input_RW[aside_R, 0].abs())
+    )
+    assert ours > best - 0.04 > 0.7

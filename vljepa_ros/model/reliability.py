@@ -5,7 +5,7 @@ docs/decisions/0050 and 0052 have the methods and their figures. What could not 
 None: scenes and clarity take clips and queries alone, actions take the truth of what they lead to.
 
 Shapes: B rows, N tokens, D token width, W predictor width, E embedding width, H hidden units, K
-kept directions, P pairs of tokens, L tokens of an action.
+kept directions or kinds, P pairs of tokens, L tokens of an action.
 """
 
 from __future__ import annotations
@@ -49,13 +49,19 @@ class Actions(Part):
     doubt_H: Tensor
     doubt_bias: Tensor
     """A small network from what the embedding was projected from to the log odds of an error."""
+    outcomes_KH: Tensor
+    outcomes_bias_K: Tensor
+    undecided: Tensor
+    """The same network tells outcomes; how undecided it is between them adds to the log odds."""
     pairs_P: Tensor
     """Neighbouring tokens of known actions as token x 2^32 + next token, sorted, int64."""
 
     def uncertainty(self, pooled_BW: Tensor) -> Tensor:
         """Probability (B,) that what was predicted from `pooled_BW` is wrong."""
-        hidden = self.hidden_HW, self.hidden_bias_H
-        return _probability(pooled_BW, *hidden, self.doubt_H, self.doubt_bias)
+        hidden_BH = _hidden(pooled_BW, self.hidden_HW, self.hidden_bias_H)
+        outcomes_BK = F.linear(hidden_BH, self.outcomes_KH, self.outcomes_bias_K)
+        odds_B = hidden_BH @ self.doubt_H + self.doubt_bias
+        return (odds_B + self.undecided * entropy(outcomes_BK)).sigmoid()
 
     def novelty(self, ids_BL: Tensor, mask_BL: Tensor) -> Tensor:
         """0 where every two neighbouring tokens are known, else 1 and the share of unknown ones."""
@@ -104,8 +110,8 @@ class Clarity(Part):
 
     def __call__(self, embedding_BE: Tensor) -> Tensor:
         """(B,), 0..1, of unit embeddings."""
-        hidden = self.hidden_HE, self.hidden_bias_H
-        return _probability(embedding_BE, *hidden, self.clear_H, self.clear_bias)
+        hidden_BH = _hidden(embedding_BE, self.hidden_HE, self.hidden_bias_H)
+        return (hidden_BH @ self.clear_H + self.clear_bias).sigmoid()
 
 
 PARTS: Mapping[str, type[Part]] = {"actions": Actions, "scenes": Scenes, "clarity": Clarity}
@@ -146,12 +152,15 @@ class Reliability:
         return Reliability.from_tensors({n: x.to(device) for n, x in self.tensors().items()})
 
 
-def _probability(
-    input_BW: Tensor, hidden_HW: Tensor, hidden_bias_H: Tensor, last_H: Tensor, last_bias: Tensor
-) -> Tensor:
-    """What a small network says (B,); training/odds.py fits them."""
-    hidden_BH = F.gelu(F.linear(input_BW.float(), hidden_HW, hidden_bias_H))
-    return (hidden_BH @ last_H + last_bias).sigmoid()
+def _hidden(input_BW: Tensor, hidden_HW: Tensor, hidden_bias_H: Tensor) -> Tensor:
+    """Hidden units (B, H) of a small network; training/odds.py fits them."""
+    return F.gelu(F.linear(input_BW.float(), hidden_HW, hidden_bias_H))
+
+
+def entropy(logits_BK: Tensor) -> Tensor:
+    """Of each row's softmax (B,) [nats]; 0 without columns."""
+    log_BK = logits_BK.log_softmax(dim=-1)
+    return -(log_BK.exp() * log_BK).sum(dim=-1)
 
 
 def token_pairs(ids_BL: Tensor, mask_BL: Tensor) -> Tensor:
