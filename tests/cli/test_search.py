@@ -5,8 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +24,7 @@ from vljepa_ros.model.text import train_tokenizer
 from vljepa_ros.model.vljepa import VLJepa
 from vljepa_ros.types import EventReason, Pose, SemanticEvent, SemanticState, Step
 from vljepa_ros.world.memory import Memory
+from vljepa_ros.world.record import Record
 
 CAPTIONS = ("the robot opens the drawer", "the robot drops the cup", "nothing happens")
 FIRST_S = 1_700_000_000
@@ -56,6 +61,15 @@ def store(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
 def test_the_best_comes_first(store: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["search", str(store), CAPTIONS[1], "--model", str(model), "--json"]) == 0
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -68,9 +82,8 @@ def test_the_best_comes_first(store: Path, model: Path, capsys: pytest.CaptureFi
 
 
 def test_lines_for_people_camera_and_time(
-    store: Path, model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    store: Path, model: Path, capsys: pytest.CaptureFixture[str], utc: None
 ) -> None:
-    monkeypatch.setenv("TZ", "UTC")
     search = ["search", str(store), CAPTIONS[0], "--model", str(model)]
     assert main([*search, "--camera", "right", "-k", "1"]) == 0
     line = capsys.readouterr().out
@@ -85,7 +98,11 @@ def test_lines_for_people_camera_and_time(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"store": "none.db"}, "cannot be used as a memory"),
+        ({"store": "none.db"}, "none.db does not exist; name the file of parameter memory.path"),
+        ({"store": "words.db"}, "words.db is no bag"),
+        ({"store": "other.db"}, "other.db is a database of something else; name another file"),
+        ({"store": "new.db"}, "format 99, this one knows 2); update vljepa_ros\n"),
+        ({"store": "bare.db"}, "bare.db holds no entries yet"),
         ({"text": ""}, "text"),
         ({"text": "\0"}, "text"),
         ({"model": "nowhere"}, "nowhere"),
@@ -98,13 +115,48 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
     capsys: pytest.CaptureFixture[str],
     change: dict[str, str],
     said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("words.db").write_text("words")
+    with closing(sqlite3.connect("other.db")) as database:
+        database.execute("CREATE TABLE a(b)")
+    Record(Path("bare.db")).close()
+    Record(Path("new.db")).close()
+    with closing(sqlite3.connect("new.db")) as database:
+        database.execute("PRAGMA user_version = 99")
     given = {"store": str(store), "text": "a cup", "model": str(model), "k": "3"} | change
     arguments = ["search", given["store"], given["text"], "--model", given["model"]]
     assert main([*arguments, "-k", given["k"]]) == 1
     captured = capsys.readouterr()
     assert said in captured.err and captured.err.startswith("vljepa search: ")
     assert not captured.out
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--camera", "top"], "knows no camera top; --camera one of left, right"),
+        (
+            ["--since", "2033-01-01"],
+            "begins at 2023-11-14 22:13:20.000 and ends at 2023-11-14 22:1",
+        ),
+        (["--camera", "left", "--until", "2003-01-01"], "nothing of camera left was noted"),
+        (["--since", "2023-12-02", "--until", "2023-12-01"], "--until lies before --since"),
+    ],
+)
+def test_where_nothing_was_seen_it_says_what_there_is(
+    store: Path,
+    model: Path,
+    more: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    utc: None,
+) -> None:
+    assert main(["search", str(store), CAPTIONS[0], "--model", str(model), *more]) == 1
+    captured = capsys.readouterr()
+    assert said in captured.err and captured.err.count("\n") == 1 and not captured.out
 
 
 @pytest.mark.parametrize("text", ["wann fällt der Becher?", "机器人打开抽屉", "робот роняет чашку"])

@@ -19,6 +19,7 @@ from vljepa_ros.model.text import train_tokenizer
 from vljepa_ros.model.vljepa import VLJepa
 from vljepa_ros.recordings.messages import EVENT, STATE
 from vljepa_ros.recordings.steps import read_steps
+from vljepa_ros.world.record import Record
 
 OTHER = "/vljepa/other"
 
@@ -106,6 +107,28 @@ def foreign_model(recording: Path, tmp_path: Path) -> tuple[Path, list[str]]:
     return recording, ["--model", str(folder)]
 
 
+def a_memory(recording: Path, tmp_path: Path) -> tuple[Path, list[str]]:
+    Record(tmp_path / "seen.db3").close()
+    return tmp_path / "seen.db3", ["--node", "/x"]
+
+
+def a_film(recording: Path, tmp_path: Path) -> tuple[Path, list[str]]:
+    (tmp_path / "film.mp4").write_bytes(b"\0\0\0 ftypisom")
+    return tmp_path / "film.mp4", []
+
+
+def test_a_database_of_ros2_bag_is_a_recording(
+    recording: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shots = []
+    with Reader(recording) as reader:
+        for connection, log_ns, data in reader.messages():
+            shots.append(Shot(bytes(data), log_ns, connection.topic, connection.msgtype))
+    bag = write_bag(tmp_path / "bag", shots, "sqlite3")
+    [file] = bag.glob("*.db3")
+    assert search(capsys, file, model) == search(capsys, recording, model)
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -113,7 +136,8 @@ def foreign_model(recording: Path, tmp_path: Path) -> tuple[Path, list[str]]:
         (lambda r, tmp: (write_bag(tmp / "bag", film()), []), "make them: vljepa replay"),
         (lambda r, tmp: (r, ["--node", "/none"]), "nodes: /vljepa/other, /vljepa/perception"),
         (lambda r, tmp: (tmp / "none.mcap", []), "does not exist"),
-        (lambda r, tmp: (tmp / "seen.db", ["--node", "/x"]), "--node is for recordings"),
+        (a_memory, "--node is for recordings"),
+        (a_film, "if it is a video, perceive it first: vljepa replay"),
     ],
 )
 def test_what_cannot_be_searched_is_said_in_a_line(

@@ -12,7 +12,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,12 +47,19 @@ def run(given: argparse.Namespace) -> None:
     """
     if given.k < 1:
         raise CommandError(f"-k must be 1 or more, not {given.k}")
-    for seen in found(given):
+    if given.until and given.until < given.since:
+        raise CommandError("--until lies before --since: nothing can be seen then; exchange them")
+    best = found(given)
+    for seen in best:
         print(json.dumps(dataclasses.asdict(seen)) if given.json else _line(seen))
 
 
 def found(given: argparse.Namespace) -> list[Seen]:
-    """The states that fit best, best first."""
+    """The states that fit best, best first.
+
+    Raises:
+        CommandError: model, text or store cannot be used, or nothing was seen there and then.
+    """
     # Late: torch takes seconds to load, and a wrong option should be told at once.
     from vljepa_ros.model.checkpoint import CheckpointError
     from vljepa_ros.model.engine import Engine, EngineError
@@ -75,12 +82,32 @@ def found(given: argparse.Namespace) -> list[Seen]:
             file=sys.stderr,
         )
     best: list[Seen] = []
-    for memory in memories:
-        with closing(memory):
+    with ExitStack() as opened:
+        for memory in memories:
+            opened.enter_context(closing(memory))
             best += memory.find(
                 wanted_E, camera=given.camera, start_ns=given.since, end_ns=given.until, k=given.k
             )
+        if not best:
+            raise CommandError(_nothing(given, memories))
     return sorted(best, key=lambda seen: -seen.similarity)[: given.k]
+
+
+def _nothing(given: argparse.Namespace, memories: Sequence[Memory]) -> str:
+    """Why nothing was found, though there is always a best entry where there is one."""
+    extents = [extent for memory in memories if (extent := memory.extent()) is not None]
+    if not extents:
+        return f"{given.store} holds no entries yet; the node writes them while it is active"
+    cameras = sorted({camera for extent in extents for camera in extent.cameras})
+    if given.camera and given.camera not in cameras:
+        return f"{given.store} knows no camera {given.camera}; --camera one of {', '.join(cameras)}"
+    first_ns = min(extent.first_ns for extent in extents)
+    last_ns = max(extent.last_ns for extent in extents)
+    where = f" of camera {given.camera}" if given.camera else ""
+    return (
+        f"nothing{where} was noted in that time; what {given.store} holds begins at "
+        f"{_when(first_ns)} and ends at {_when(last_ns)}: give --since and --until within"
+    )
 
 
 def _memories(given: argparse.Namespace, engine: Engine) -> list[Memory]:
@@ -89,7 +116,11 @@ def _memories(given: argparse.Namespace, engine: Engine) -> list[Memory]:
     from vljepa_ros.world.memory import Memory
 
     store = Path(given.store)
-    if store.is_dir() or store.suffix == ".mcap":
+    if not store.exists():
+        raise CommandError(
+            f"{store} does not exist; name the file of parameter memory.path, or a recording"
+        )
+    if not _is_record(store):
         steps_of = read_steps(store, node=given.node)
         return [_memory_of(steps, given.store, engine) for steps in steps_of.values()]
     if given.node:
@@ -122,8 +153,25 @@ def _other_model(foreign: int, store: str, engine: Engine) -> CommandError:
     )
 
 
+def _is_record(store: Path) -> bool:
+    """Whether it is to be read as a memory; anything else is tried as a recording."""
+    from vljepa_ros.recordings.diagnose import is_sqlite
+    from vljepa_ros.world.record import is_record
+
+    if store.is_dir() or store.suffix == ".mcap":
+        return False
+    try:
+        return is_record(store) or (store.suffix != ".db3" and is_sqlite(store))
+    except OSError as error:
+        raise CommandError(f"{store} cannot be read: {error.strerror}") from error
+
+
+def _when(stamp_ns: int) -> str:
+    return datetime.fromtimestamp(stamp_ns / 1e9).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+
 def _line(seen: Seen) -> str:
-    when = datetime.fromtimestamp(seen.stamp_ns / 1e9).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    when = _when(seen.stamp_ns)
     line = f"{when}  {seen.similarity:5.2f}  {seen.camera} #{seen.state_id}  {seen.caption}"
     if seen.pose is not None:
         x, y, z = seen.pose.position_m

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vljepa_ros.images import frame_of
-from vljepa_ros.recordings.diagnose import check_bag, mend_of
+from vljepa_ros.recordings.diagnose import check_bag, is_bag, mend_of
 from vljepa_ros.recordings.errors import RecordingError
 from vljepa_ros.recordings.messages import COMPRESSED, IMAGE_TYPES, Messages
 from vljepa_ros.recordings.moments import Channel, Moment
@@ -61,10 +61,10 @@ class Bag:
         """
         wanted = self._reader.connections if originals else self._perceived
         channels = self._channels(wanted)
-        last_ns = 0
-        with readable(self._path, lambda: f" after {last_ns / 1e9:.3f} s"):
+        read_ns = 0
+        with readable(self._path, lambda: f" after its first {read_ns / 1e9:.3f} s"):
             for connection, log_ns, data in self._reader.messages(wanted):
-                last_ns = log_ns
+                read_ns = log_ns - self._reader.start_time
                 frame = None
                 if connection.topic == self.topic:
                     frame = partial(self._frame, connection.msgtype, data)
@@ -109,6 +109,11 @@ def open_reader(path: Path) -> Iterator[Reader]:
 
     if not path.exists():
         raise RecordingError(f"{path} does not exist")
+    if not is_bag(path):
+        raise RecordingError(
+            f"{path} is no bag (a folder, .mcap, .db3); if it is a video, perceive it first: "
+            f"vljepa replay {path} -o OUT.mcap"
+        )
     check_bag(path)
     with readable(path):
         reader = Reader(path)

@@ -25,6 +25,10 @@ def is_bag(path: Path) -> bool:
     return not head or head.startswith(known) or _is_encrypted(path, head)
 
 
+def is_sqlite(path: Path) -> bool:
+    return _head(path).startswith(SQLITE_MAGIC)
+
+
 def _is_encrypted(path: Path, head: bytes) -> bool:
     return head.startswith(ENCRYPTED_MAGIC) or path.suffix in ENCRYPTED_FILES
 
@@ -56,11 +60,12 @@ def check_bag(path: Path) -> None:
 
 
 def _check_folder(folder: Path) -> None:
+    parts = sorted(p for p in folder.iterdir() if p.suffix in BAG_FILES)
     if (folder / "metadata.yaml").is_file():
-        for log in folder.glob("*.db3-wal"):
-            _check_wal(log)
+        for part in parts:  # one that is broken is named, since it alone is to be mended
+            check_bag(part)
         return
-    files = sorted(p.name for p in folder.iterdir() if p.suffix in BAG_FILES)
+    files = [part.name for part in parts]
     if files:
         raise RecordingError(
             f"{folder} has no metadata.yaml: the recorder was killed; mend it with "
@@ -115,9 +120,26 @@ def mend_of(error: Exception, path: Path) -> str:
     said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     if isinstance(error, PermissionError):
         return f"{said}; make it readable for this user"
-    if any(p.suffix == ".mcap" for p in ([path] if path.is_file() else path.glob("*"))):
-        return f"{said}; {_mcap_mend(path)}"
-    return f"{said}; is it whole? 'ros2 bag info {path}' and 'ros2 bag reindex' say and mend more"
+    parts = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.suffix in BAG_FILES)
+    if "are missing" in said:
+        return f"{said}; bring them back, or 'ros2 bag reindex {path}' for what is left"
+    if "YAML" in said or "metadata" in said:
+        name = f", or name a file in it: {', '.join(p.name for p in parts)}" if parts else ""
+        return f"{said}; move metadata.yaml away and 'ros2 bag reindex {path}'{name}"
+    culprit = next((p for p in parts if p.name in said), parts[0] if len(parts) == 1 else None)
+    if any(p.suffix == ".mcap" for p in parts):
+        return f"{said}; {_mcap_mend(culprit or path / 'PART.mcap')}"
+    if "malformed" in said:
+        return f"{said}; {_sqlite_mend(culprit or path / 'PART.db3')}"
+    return f"{said}; is it whole? 'ros2 bag info {path}' says more, 'ros2 bag reindex' mends some"
+
+
+def _sqlite_mend(path: Path) -> str:
+    """`.dump` ends with ROLLBACK where it met damage, and many builds cannot `.recover`."""
+    return (
+        f"save what can be read, and replay that: sqlite3 {path} .dump | "
+        "sed 's/^ROLLBACK.*/COMMIT;/' | sqlite3 MENDED.db3"
+    )
 
 
 def _mcap_mend(path: Path) -> str:

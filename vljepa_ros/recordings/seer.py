@@ -52,7 +52,10 @@ class Tally:
 
     def notes(self) -> tuple[str, ...]:
         """A sentence for each kind, the most common first."""
-        return tuple(f"{n} images {self.first[kind]}" for kind, n in self.counts.most_common())
+        return tuple(
+            f"{n} image{'s' if n > 1 else ''} {self.first[kind]}"
+            for kind, n in self.counts.most_common()
+        )
 
 
 class Seer:

@@ -69,6 +69,12 @@ class Entries:
     def entry(self, row: int) -> Entry:
         return Entry(*(int(value) for value in self._columns_N4[row]))
 
+    def extent(self) -> tuple[list[int], int, int]:
+        """Sources, earliest and latest stamp [ns]; there must be entries."""
+        columns_N4 = self._columns_N4[: self._length]
+        stamps_N = columns_N4[:, 2]
+        return np.unique(columns_N4[:, 1]).tolist(), int(stamps_N.min()), int(stamps_N.max())
+
     def rows(self, sources: npt.NDArray[np.int64], start_ns: int = 0, end_ns: int = 0) -> RowsM:
         """Rows of these sources with a stamp in this range; 0 = open."""
         columns_N4 = self._columns_N4[: self._length]

@@ -46,6 +46,17 @@ class Seen:
     """Where the camera was at that moment, if that was noted."""
 
 
+@dataclass(frozen=True)
+class Extent:
+    """What entries there are."""
+
+    cameras: frozenset[str]
+    first_ns: int
+    """The earliest stamp."""
+    last_ns: int
+    """The latest."""
+
+
 @dataclass
 class _Camera:
     noted_ns: int
@@ -83,6 +94,13 @@ class Memory:
     def __len__(self) -> int:
         """Entries that can be found."""
         return len(self._entries)
+
+    def extent(self) -> Extent | None:
+        """Cameras and times of the entries that can be found; None where there are none."""
+        if not len(self):
+            return None
+        ids, first_ns, last_ns = self._entries.extent()
+        return Extent(frozenset(self._sources[i].camera for i in ids), first_ns, last_ns)
 
     # --- writing -------------------------------------------------------------------------------
 

@@ -241,6 +241,16 @@ def _pose(frame_id: str | None, blob: bytes | None) -> Pose | None:
 # --- opening -----------------------------------------------------------------------------------
 
 
+def is_record(path: Path) -> bool:
+    """Whether a file says that it is one: the application id of SQLite's header.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(72)[68:] == APPLICATION_ID.to_bytes(4, "big")
+
+
 def _opened(path: Path | None, read_only: bool) -> sqlite3.Connection:
     try:
         if path is None:
@@ -257,8 +267,12 @@ def _opened(path: Path | None, read_only: bool) -> sqlite3.Connection:
             raise
     except sqlite3.Error as error:
         raise MemoryStoreError(
-            f"{path} cannot be used as a memory: {error}; set memory.path to another file, or move "
-            "this one away"
+            f"{path} cannot be used as a memory: {error}; "
+            + (
+                "is it the file of parameter memory.path, and readable?"
+                if read_only
+                else "set memory.path to another file, or move this one away"
+            )
         ) from error
     return database
 
@@ -275,12 +289,15 @@ def _check(database: sqlite3.Connection, path: Path | None, read_only: bool) -> 
             database.execute(f"PRAGMA user_version = {VERSION}")
     elif application != APPLICATION_ID:
         raise MemoryStoreError(
-            f"{path} is a database of something else; set memory.path to another file"
+            f"{path} is a database of something else; "
+            + ("name" if read_only else "set memory.path to")
+            + " another file"
         )
     elif version > VERSION:
         raise MemoryStoreError(
             f"{path} was written by a newer vljepa_ros (format {version}, this one knows "
-            f"{VERSION}); update vljepa_ros, or set memory.path to another file"
+            f"{VERSION}); update vljepa_ros"
+            + ("" if read_only else ", or set memory.path to another file")
         )
     elif version < WITH_POSES and not read_only:
         with _at_once(database):
