@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vljepa_ros.cli import doctor
+from vljepa_ros.cli import doctor, doctor_ros
 from vljepa_ros.cli.main import main
 from vljepa_ros.model import checkpoint, presets
 from vljepa_ros.model.text import train_tokenizer
@@ -89,19 +90,40 @@ def test_large_images_need_a_profile(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    for name in doctor.PROFILE_VARIABLES:
+    for name in doctor_ros.PROFILE_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delenv("RMW_IMPLEMENTATION", raising=False)
     warned = look(capsys, model, "--image", "640x480")[1]["middleware"]
     assert warned["verdict"] == "warn" and "publish reliable" in warned["mend"]
-    monkeypatch.setenv(doctor.PROFILE_VARIABLES[0], str(tmp_path / "none.xml"))
+    named = re.search(r"=(\S+\.xml) on both sides", warned["mend"])
+    assert named and Path(named[1]).is_file(), "a path that can be copied"
+    monkeypatch.setenv(doctor_ros.PROFILE_VARIABLES[0], str(tmp_path / "none.xml"))
     assert "does not exist" in look(capsys, model)[1]["middleware"]["mend"]
     profile = Path(__file__).parents[2] / "config" / "fastdds_large_images.xml"
-    monkeypatch.setenv(doctor.PROFILE_VARIABLES[0], str(profile))
+    monkeypatch.setenv(doctor_ros.PROFILE_VARIABLES[0], str(profile))
     assert look(capsys, model)[1]["middleware"]["verdict"] == "ok"
-    monkeypatch.delenv(doctor.PROFILE_VARIABLES[0])
-    monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp")
-    assert look(capsys, model)[1]["middleware"]["verdict"] == "ok"
+
+
+def test_a_middleware_that_is_not_installed(
+    capsys: pytest.CaptureFixture[str], model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The nodes would end at their start; the doctor must not."""
+    monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_abacus_cpp")
+    code, found, said = look(capsys, model, "--image", "64x48")
+    assert code == 1 and "mend: middleware" in said
+    assert "'rmw_abacus_cpp'" in found["middleware"]["found"]
+    assert "unset RMW_IMPLEMENTATION" in found["middleware"]["mend"]
+    assert "ros-jazzy-rmw-abacus-cpp" in found["middleware"]["mend"]
+
+
+def test_packages_of_recordings_may_be_missing(
+    capsys: pytest.CaptureFixture[str], model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = look(capsys, model, "--image", "64x48")[1]["recordings"]
+    assert there["verdict"] == "ok" and "rosbags" in there["found"]
+    monkeypatch.setattr(doctor, "RECORDINGS", ("rosbags", "no_such_package"))
+    code, found, _ = look(capsys, model, "--image", "64x48")
+    assert code == 0 and "pip install no_such_package" in found["recordings"]["found"]
 
 
 def test_images_that_do_not_fit_in_shared_memory(

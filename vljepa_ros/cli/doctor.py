@@ -9,18 +9,16 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum
 from importlib import metadata, util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vljepa_ros.cli import doctor_ros
 from vljepa_ros.cli.errors import CommandError
+from vljepa_ros.cli.findings import Finding, Verdict
 
 if TYPE_CHECKING:
     from vljepa_ros.model.engine import Engine
@@ -33,28 +31,8 @@ NEEDED = {
     "safetensors": "0.5",
     "tokenizers": "0.22",
 }
-PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
-DDS_LARGE_BYTES = 512 * 1024
-"""Fast DDS's default shared memory segment; larger best-effort messages get lost (measured)."""
-IMAGES_IN_FLIGHT = 8
-SHARED_MEMORY = Path("/dev/shm")
+RECORDINGS = ("rosbags", "av", "tqdm")
 STEPS = 20
-
-
-class Verdict(str, Enum):
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What was looked at, what was found, and what to do about it (empty where it is well)."""
-
-    verdict: Verdict
-    subject: str
-    found: str
-    mend: str = ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,12 +69,9 @@ def findings(given: argparse.Namespace) -> Iterator[Finding]:
     yield _python()
     yield from (_package(name, oldest) for name, oldest in NEEDED.items())
     yield _opencv()
+    yield _recordings()
     yield from _model(given)
-    yield _ros()
-    yield _messages()
-    yield _tf()
-    yield _transport(given.image)
-    yield _shared_memory(given.image)
+    yield from doctor_ros.findings(given.image)
 
 
 # --- Python and its packages -------------------------------------------------------------------
@@ -137,6 +112,15 @@ def _opencv() -> Finding:
         mend = "python3 -m pip install 'opencv-python-headless<5', or apt install python3-opencv"
         return Finding(Verdict.FAIL, "OpenCV", str(error), mend)
     return Finding(Verdict.OK, "OpenCV", str(cv2.__version__))
+
+
+def _recordings() -> Finding:
+    """Not there is no fault: the nodes need none of them."""
+    missing = [name for name in RECORDINGS if util.find_spec(name) is None]
+    if not missing:
+        return Finding(Verdict.OK, "recordings", f"{', '.join(RECORDINGS)} are there")
+    found = f"{', '.join(missing)} not there; only vljepa replay, report and tune need them: "
+    return Finding(Verdict.OK, "recordings", f"{found}python3 -m pip install {' '.join(missing)}")
 
 
 # --- the model on its device -------------------------------------------------------------------
@@ -211,71 +195,6 @@ def _rate(engine: Engine) -> Finding:
         )
         return Finding(Verdict.WARN, "rate", found, mend)
     return Finding(Verdict.OK, "rate", found)
-
-
-# --- ROS ---------------------------------------------------------------------------------------
-
-
-def _ros() -> Finding:
-    spec = util.find_spec("rclpy")
-    if spec is None or spec.origin is None:
-        mend = "source /opt/ros/DISTRO/setup.bash, or make setup and source setup.bash"
-        return Finding(Verdict.FAIL, "ROS 2", "rclpy is not found by this Python", mend)
-    distribution = os.environ.get("ROS_DISTRO", "unknown distribution")
-    return Finding(Verdict.OK, "ROS 2", f"{distribution}, rclpy in {Path(spec.origin).parent}")
-
-
-def _messages() -> Finding:
-    if util.find_spec("vljepa_ros.msg") is None:
-        mend = "colcon build --packages-select vljepa_ros and source install/setup.bash"
-        return Finding(Verdict.FAIL, "messages", "those of vljepa_ros are not built", mend)
-    return Finding(Verdict.OK, "messages", "built")
-
-
-def _tf() -> Finding:
-    """Not there is no fault: it comes with no wheel, and is for one parameter only."""
-    if util.find_spec("tf2_ros") is not None:
-        return Finding(Verdict.OK, "TF", "tf2_ros is there")
-    distribution = os.environ.get("ROS_DISTRO", "DISTRO")
-    found = (
-        "tf2_ros is not there; only poses in the memory (memory.pose_frame) need it: "
-        f"ros-{distribution}-tf2-ros-py of a ROS installation"
-    )
-    return Finding(Verdict.OK, "TF", found)
-
-
-def _transport(size: tuple[int, int]) -> Finding:
-    middleware = os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
-    image_bytes = 3 * size[0] * size[1]
-    found = f"{middleware}, images of {image_bytes / 1e6:.2f} MB ({size[0]}x{size[1]} rgb8)"
-    profiles = [os.environ[name] for name in PROFILE_VARIABLES if os.environ.get(name)]
-    missing = [path for path in profiles if not Path(path).exists()]
-    if missing:
-        mend = f"{missing[0]} does not exist; set the variable to config/fastdds_large_images.xml"
-        return Finding(Verdict.WARN, "middleware", found, mend)
-    if "fastrtps" in middleware and image_bytes > DDS_LARGE_BYTES and not profiles:
-        mend = (
-            "if the camera publishes best effort most of these are lost: let it publish reliable, "
-            f"or set {PROFILE_VARIABLES[0]}=config/fastdds_large_images.xml on both sides"
-        )
-        return Finding(Verdict.WARN, "middleware", found, mend)
-    return Finding(Verdict.OK, "middleware", found)
-
-
-def _shared_memory(size: tuple[int, int]) -> Finding:
-    needed = IMAGES_IN_FLIGHT * 3 * size[0] * size[1]
-    try:
-        free = shutil.disk_usage(SHARED_MEMORY).free
-    except OSError as error:
-        return Finding(Verdict.WARN, "shared memory", str(error), "images go by UDP: slower")
-    found = f"{free / 1e6:.0f} MB free in {SHARED_MEMORY}"
-    if free < needed:
-        mend = (
-            f"{IMAGES_IN_FLIGHT} images take {needed / 1e6:.0f} MB; remove what killed nodes left "
-            f"({SHARED_MEMORY}/fastrtps_*), or start the container with --shm-size=512m"
-        )
-        return Finding(Verdict.WARN, "shared memory", found, mend)
-    return Finding(Verdict.OK, "shared memory", found)
 
 
 def _size(text: str) -> tuple[int, int]:
