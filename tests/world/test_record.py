@@ -152,3 +152,34 @@ def test_all_that_is_known_of_the_entries_of_a_source(tmp_path: Path) -> None:
     assert second.half_E.tolist() == unit(2).astype(np.float16).tolist()
     record.close()
     memory.close()
+
+
+# --- where nothing may be written --------------------------------------------------------------
+
+
+def no_writing_beside(path: Path) -> None:
+    """As on a medium that is read only, for root too: SQLite cannot make its index of the log."""
+    path.with_name(f"{path.name}-shm").symlink_to(path.parent / "nowhere" / "index")
+
+
+def test_a_record_is_read_where_nothing_may_be_written(old: Path) -> None:
+    no_writing_beside(old)
+    record = Record(old, read_only=True)
+    assert len(record) == 3
+    record.close()
+
+
+def test_a_log_that_cannot_be_read_there_is_told(tmp_path: Path) -> None:
+    memory = opened(tmp_path / "seen.db")
+    memory.note(step(1, unit(0), "a cup"))
+    copy = tmp_path / "copy.db"
+    for end in ("", "-wal"):  # as from a robot that was switched off
+        copy.with_name(f"copy.db{end}").write_bytes((tmp_path / f"seen.db{end}").read_bytes())
+    memory.close()
+    no_writing_beside(copy)
+    with pytest.raises(MemoryStoreError, match=r"copy it and copy\.db-wal to a folder"):
+        Record(copy, read_only=True)
+    copy.with_name("copy.db-shm").unlink()
+    record = Record(copy, read_only=True)
+    assert len(record) == 1
+    record.close()

@@ -97,7 +97,10 @@ def _nothing(given: argparse.Namespace, memories: Sequence[Memory]) -> str:
     """Why nothing was found, though there is always a best entry where there is one."""
     extents = [extent for memory in memories if (extent := memory.extent()) is not None]
     if not extents:
-        return f"{given.store} holds no entries yet; the node writes them while it is active"
+        return (
+            f"{given.store} holds no entries yet; the node writes them while it is active, and a "
+            f"copy needs {Path(given.store).name}-wal beside it, if the robot has that"
+        )
     cameras = sorted({camera for extent in extents for camera in extent.cameras})
     if given.camera and given.camera not in cameras:
         return f"{given.store} knows no camera {given.camera}; --camera one of {', '.join(cameras)}"

@@ -256,8 +256,7 @@ def _opened(path: Path | None, read_only: bool) -> sqlite3.Connection:
         if path is None:
             database = sqlite3.connect(":memory:", check_same_thread=False)
         elif read_only:
-            uri = f"{path.resolve().as_uri()}?mode=ro"
-            database = sqlite3.connect(uri, uri=True, check_same_thread=False)
+            database = _opened_to_read(path)
         else:
             database = sqlite3.connect(path, check_same_thread=False)
         try:
@@ -275,6 +274,31 @@ def _opened(path: Path | None, read_only: bool) -> sqlite3.Connection:
             )
         ) from error
     return database
+
+
+def _opened_to_read(path: Path) -> sqlite3.Connection:
+    """SQLite writes files beside one that it only reads; where it may not, the file must be whole.
+
+    Raises:
+        MemoryStoreError: what was last written lies in its log, and that cannot be read from here.
+    """
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    database = sqlite3.connect(uri, uri=True, check_same_thread=False)
+    try:
+        database.execute("PRAGMA user_version").fetchone()
+    except sqlite3.OperationalError as error:
+        database.close()
+        if "unable to open" not in str(error) and "readonly" not in str(error):
+            raise  # Python 3.10 has no codes of SQLite's errors
+    else:
+        return database
+    log = path.with_name(f"{path.name}-wal")
+    if log.is_file() and log.stat().st_size:
+        raise MemoryStoreError(
+            f"{path} was not closed by its writer, and this folder cannot be written to; copy it "
+            f"and {log.name} to a folder that can, and name the copy"
+        )
+    return sqlite3.connect(f"{uri}&immutable=1", uri=True, check_same_thread=False)
 
 
 def _check(database: sqlite3.Connection, path: Path | None, read_only: bool) -> None:
