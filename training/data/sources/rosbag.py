@@ -114,7 +114,7 @@ def _opened(path: Path) -> Iterator[Any]:
     except (AnyReaderError, ReaderError, SQLiteError, OSError) as error:
         raise DataError(
             f"{path} is no bag that can be read ({error}); copy it again, or run ros2 bag "
-            "reindex if its recording was cut off"
+            "reindex if its recording was cut off (a file .mcap: mcap recover FILE -o MENDED.mcap)"
         ) from error
 
 
