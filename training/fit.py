@@ -18,7 +18,7 @@ from training.distributed import ALONE, Ranks
 from training.optim import Schedule, learning_rate, param_groups, set_learning_rate
 from training.parallel import Batch, Parallel, Stage
 from training.state import Progress, States
-from training.stop import Guard, Interruption
+from training.stop import Guard, Interruption, left_to_the_run
 from training.watch import Watch
 from vljepa_ros.config import ConfigError
 
@@ -175,6 +175,8 @@ class _Loop:
             self._saved = time.monotonic()
         if asked and not last:
             self._states.wait()
+            # Together: torchrun ends the others some time after the first of them has gone.
+            self._ranks.wait()
             raise Interruption(step + 1)
 
     def _batches(self, watch: Watch) -> Iterator[tuple[int, list[Batch]]]:
@@ -191,6 +193,7 @@ class _Loop:
             batch_size=None,
             sampler=items,
             num_workers=config.workers,
+            worker_init_fn=left_to_the_run,
             prefetch_factor=4 if config.workers else None,
             # Else it would draw a number of its own, and a resumed run's dropout would be another.
             generator=torch.Generator(),

@@ -34,6 +34,16 @@ class LossError(RuntimeError):
     """The loss is NaN, infinite or far above what it was; the message names the saved batch."""
 
 
+def left_to_the_run(worker: int) -> None:
+    """Make a loader's worker deaf to `SIGNALS`; its run ends it.
+
+    torchrun signals whole process groups. A worker that obeyed would be missed by its run, which
+    then fails before it has saved.
+    """
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 class Guard:
     """Hears signals while it is entered, and looks at every loss."""
 

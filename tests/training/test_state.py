@@ -9,12 +9,16 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from training.bench.interrupted import CONFIG, Slow, train
+from training.bench.processes import in_processes
+from training.distributed import Ranks
 from training.fit import fit
 from training.state import MANIFEST, STATES_FOLDER, Progress, StateError, States, progress_of
 from training.stop import INTERRUPTED_EXIT, LossError
@@ -121,22 +125,32 @@ def test_a_full_disk_ends_the_run_and_keeps_the_states_before(
     assert States(tmp_path).load(stage.module(), optimiser) == Progress(1, 0.0)
 
 
-def torchrun(world: int, out: Path, step_s: float) -> subprocess.Popen[bytes]:
+def torchrun(
+    world: int, out: Path, save_every_s: float = 0.0, workers: int = 0
+) -> subprocess.Popen[bytes]:
+    """What it says on stderr lies in `out`.said."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(world)]
     command += ["--master-port", "0", "--standalone", "-m", "training.bench.interrupted"]
+    command += [str(out), "0.05", str(save_every_s), str(workers)]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([*command, str(out), str(step_s)], env=env)
+    with said_by(out).open("wb") as said:
+        return subprocess.Popen(command, env=env, stderr=said)
 
 
-def wait_for_state(out: Path) -> None:
-    while not steps_of(out):
+def said_by(out: Path) -> Path:
+    return out.with_suffix(".said")
+
+
+def wait_for(out: Path, pattern: str) -> None:
+    while not list(out.glob(pattern)):
         time.sleep(0.02)
 
 
 @pytest.mark.slow
 def test_sigterm_saves_and_another_number_of_ranks_goes_on(tmp_path: Path) -> None:
-    run = torchrun(2, tmp_path, 0.05)
-    wait_for_state(tmp_path)
+    """Also where workers load, which get the signal as well; nothing had been saved before."""
+    run = torchrun(2, tmp_path, save_every_s=1e6, workers=1)
+    wait_for(tmp_path, "log.jsonl")
     run.send_signal(signal.SIGTERM)
     assert run.wait() != 0
     stopped = progress_of(tmp_path).step
@@ -148,14 +162,26 @@ def test_sigterm_saves_and_another_number_of_ranks_goes_on(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_rank_that_dies_stops_the_others(tmp_path: Path) -> None:
-    run = torchrun(2, tmp_path, 0.05)
-    wait_for_state(tmp_path)
+@pytest.mark.timeout(300)
+def test_a_rank_that_dies_stops_the_others_and_the_run_goes_on_exactly(tmp_path: Path) -> None:
+    out = tmp_path / "killed"
+    run = torchrun(2, out)
+    wait_for(out, f"{STATES_FOLDER}/step-????????")
     pids = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
     workers = [pid for pid in pids if b"interrupted" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     os.kill(int(workers[-1]), signal.SIGKILL)
-    assert run.wait(timeout=60) != 0
+    assert run.wait(timeout=90) != 0
+    assert f"Signal 9 (SIGKILL) received by PID {workers[-1]}" in said_by(out).read_text()
     assert not Path(f"/proc/{workers[0]}").exists()
+    assert 0 < progress_of(out).step < CONFIG.steps
+    found = in_processes(2, partial(resumed_and_unbroken, folder=tmp_path), tmp_path)[1]
+    assert all(torch.equal(found[f"{n} resumed"], found[f"{n} unbroken"]) for n in range(4))
+
+
+def resumed_and_unbroken(ranks: Ranks, folder: Path) -> dict[str, torch.Tensor]:
+    """Weights by number, of the run in `folder`/killed and of one that nobody stopped."""
+    runs = {"resumed": train(folder / "killed"), "unbroken": train(folder / "new", 0.0, 1e6)}
+    return {f"{n} {name}": w for name, ws in runs.items() for n, w in enumerate(ws)}
 
 
 def test_sigusr1_saves_and_says_to_run_again(
@@ -185,8 +211,6 @@ def test_a_loss_that_explodes_stops_the_run_with_its_batch(tmp_path: Path) -> No
     bad = Slow().batches()[9]["x"][0, 0]
     with pytest.raises(LossError, match=r"step 9 .*stopped_batch"):
         fit(Exploding(), CONFIG, tmp_path, say=lambda _: None)
-    from safetensors.torch import load_file
-
     kept = load_file(tmp_path / "stopped_batch" / "rank-0-part-0.safetensors")
     assert torch.equal(kept["x"], Slow().batches()[9]["x"])
     shutil.rmtree(tmp_path / "stopped_batch")
@@ -201,7 +225,7 @@ def test_agents_of_two_nodes_train_one_run(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2"]
     command += ["--local-addr", "127.0.0.1"]
     command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}"]
-    command += ["-m", "training.bench.interrupted", str(tmp_path), "0"]
+    command += ["-m", "training.bench.interrupted", str(tmp_path), "0", "0", "0"]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     agents = [subprocess.Popen(command, env=env) for _ in range(2)]
     assert [agent.wait() for agent in agents] == [0, 0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -61,13 +62,16 @@ CONFIG = FitConfig(
 )
 
 
-def train(out: Path, step_s: float = 0.0) -> list[Tensor]:
+def train(
+    out: Path, step_s: float = 0.0, save_every_s: float = 0.0, workers: int = 0
+) -> list[Tensor]:
     """Train to the end, or on to it; the weights."""
     stage = Slow(step_s)
+    config = replace(CONFIG, save_every_s=save_every_s, workers=workers)
     with ranks() as these:
-        fit(stage, CONFIG, out, say=lambda _: None, ranks=these)
+        fit(stage, config, out, say=lambda _: None, ranks=these)
     return [p.detach().clone() for p in stage.module().parameters()]
 
 
 if __name__ == "__main__":
-    train(Path(sys.argv[1]), float(sys.argv[2]))
+    train(Path(sys.argv[1]), *map(float, sys.argv[2:4]), workers=int(sys.argv[4]))
