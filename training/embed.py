@@ -25,6 +25,8 @@ from vljepa_ros.model.preprocessing import normalise
 from vljepa_ros.model.vljepa import VLJepa
 
 LENGTH_CHUNKS = 4
+SPREAD_ROWS = 512
+"""Rows whose spread is measured: eigenvalues of thousands would take longer than the step."""
 NEXT_TOKEN_WEIGHT = 6.0
 """Weight of the tokens after an action beside InfoNCE; tokens have about unit variance."""
 
@@ -297,6 +299,7 @@ def _spread(gram_BB: Tensor) -> dict[str, float]:
     `uniformity` is the log of the mean Gaussian potential (arXiv 2005.10242: lower is better),
     `effective_rank` the exponential of the entropy of the spectrum: how many directions are used.
     """
+    gram_BB = gram_BB[:SPREAD_ROWS, :SPREAD_ROWS]
     count = len(gram_BB)
     pairs = gram_BB[~torch.eye(count, dtype=torch.bool, device=gram_BB.device)]
     share = torch.linalg.eigvalsh(gram_BB).clamp(min=1e-12) / count

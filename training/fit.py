@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -16,9 +17,9 @@ from torch.utils.data import DataLoader
 from training import milestones
 from training.distributed import ALONE, Ranks
 from training.optim import Schedule, learning_rate, param_groups, set_learning_rate
-from training.parallel import Batch, Parallel, Stage
+from training.parallel import Batch, Metrics, Parallel, Stage
 from training.state import Progress, States
-from training.stop import Guard, Interruption, left_to_the_run
+from training.stop import Guard, Interruption, keep_batch, left_to_the_run
 from training.watch import Watch
 from vljepa_ros.config import ConfigError
 
@@ -110,6 +111,13 @@ def fit(
             loop.close()
 
 
+@runtime_checkable
+class Counting(Protocol):
+    """Batches that count what goes wrong with them."""
+
+    def counts(self) -> Metrics: ...
+
+
 class _Loop:
     """The steps of one run, from where its newest state left it."""
 
@@ -129,6 +137,7 @@ class _Loop:
         self._optimiser = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, config.beta2))
         self._trained = [p for group in self._optimiser.param_groups for p in group["params"]]
         self._lr_at = learning_rate(config.schedule, config.lr, config.warmup_steps, config.steps)
+        self._batches_of_run = stage.batches()
         self._states = States(out, ranks, engine.keep_states)
         self._done = self._states.load(stage.module(), self._optimiser)
         self._started = self._saved = time.monotonic()
@@ -146,9 +155,14 @@ class _Loop:
             with watch.counting():
                 loss, metrics = self._step(step, parts)
             self._states.check()
-            explodes_at = config.engine.explodes_at
-            guard.check(loss, metrics["grad_norm"], step, parts, self._out, explodes_at)
-            watch.step(step, self._seconds, {"loss": loss} | metrics)
+            guard.check(
+                loss,
+                metrics["grad_norm"],
+                step,
+                config.engine.explodes_at,
+                lambda step=step, parts=parts: self._keep(step, parts),  # type: ignore[misc]
+            )
+            watch.step(step, self._seconds, {"loss": loss} | metrics | self._counts())
             if step + 1 in config.keep_at and ranks.first:
                 progress = Progress(step + 1, self._seconds)
                 milestones.keep(self._out, progress, self._stage.module())
@@ -179,19 +193,29 @@ class _Loop:
             self._ranks.wait()
             raise Interruption(step + 1)
 
+    def _items(self, step: int) -> list[int]:
+        """This rank's parts of a batch, as the stage's batches count them."""
+        own, world = self._config.engine.parts, self._ranks.world
+        return [(step * own + part) * world + self._ranks.rank for part in range(own)]
+
+    def _keep(self, step: int, parts: list[Batch]) -> Path:
+        return keep_batch(
+            parts, self._items(step), self._batches_of_run, self._out, self._ranks.rank
+        )
+
+    def _counts(self) -> Metrics:
+        """What the batches have to tell of themselves."""
+        data = self._batches_of_run
+        return data.counts() if isinstance(data, Counting) else {}
+
     def _batches(self, watch: Watch) -> Iterator[tuple[int, list[Batch]]]:
         """This rank's parts of each batch that is still to come."""
-        config, world, own = self._config, self._ranks.world, self._config.engine.parts
+        config, own = self._config, self._config.engine.parts
         first = self._done.step
-        items = [
-            (step * own + part) * world + self._ranks.rank
-            for step in range(first, config.steps)
-            for part in range(own)
-        ]
         loader: DataLoader[Batch] = DataLoader(
-            self._stage.batches(),
+            self._batches_of_run,
             batch_size=None,
-            sampler=items,
+            sampler=[item for step in range(first, config.steps) for item in self._items(step)],
             num_workers=config.workers,
             worker_init_fn=left_to_the_run,
             prefetch_factor=4 if config.workers else None,

@@ -19,6 +19,7 @@ from training.reliability import ReliabilityRun
 from training.tabletop.render import RendererName
 from training.tabletop.tasks import TaskMix
 from vljepa_ros.config import (
+    ConfigError,
     ModelConfig,
     PredictorConfig,
     XEncoderConfig,
@@ -164,6 +165,11 @@ class Recipe:
     )
     y_decoder: YDecoderRun = field(default_factory=YDecoderRun)
     reliability: ReliabilityRun = field(default_factory=ReliabilityRun)
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.runs if name not in RUNS]
+        if unknown:
+            raise ConfigError(f"unknown run {unknown[0]}; known: {', '.join(RUNS)}")
 
 
 def _short(steps: int, batch_size: int) -> FitConfig:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 import signal
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from safetensors.torch import save_file
 from torch import Tensor
@@ -28,6 +29,13 @@ class Interruption(SystemExit):
     def __init__(self, step: int) -> None:
         print(f"stopped before step {step}, state saved; run it again to continue", flush=True)
         super().__init__(INTERRUPTED_EXIT)
+
+
+@runtime_checkable
+class Described(Protocol):
+    """Batches that can say which samples an item's rows are."""
+
+    def described(self, index: int) -> list[dict[str, str]]: ...
 
 
 class LossError(RuntimeError):
@@ -81,11 +89,13 @@ class Guard:
         loss: float,
         grad_norm: float,
         step: int,
-        parts: list[dict[str, Tensor]],
-        out: Path,
         explodes_at: float,
+        keep: Callable[[], Path],
     ) -> None:
-        """Raise where the loss of `step` is lost, with this rank's part of its batch saved.
+        """Raise where the loss of `step` is lost, with its batch saved.
+
+        Args:
+            keep: saves this rank's part of the batch, and says where.
 
         Raises:
             LossError: it or its gradient is no number, or it is more than `explodes_at` times its
@@ -95,7 +105,7 @@ class Guard:
         if self._mean is not None and loss > explodes_at * max(self._mean, 1e-3):
             lost = True
         if lost:
-            folder = _save_batch(parts, step, loss, out, self._ranks.rank)
+            folder = keep()
             raise LossError(
                 f"the loss of step {step} is {loss:.4g}, its gradient's norm {grad_norm:.4g}, its "
                 f"running mean {self._mean or loss:.4g}; the batch is in {folder}: lower the "
@@ -105,13 +115,21 @@ class Guard:
         self._mean = loss if self._mean is None else (1 - share) * self._mean + share * loss
 
 
-def _save_batch(
-    parts: list[dict[str, Tensor]], step: int, loss: float, out: Path, rank: int
+def keep_batch(
+    parts: Sequence[dict[str, Tensor]], items: Sequence[int], batches: object, out: Path, rank: int
 ) -> Path:
+    """Save a rank's parts of a batch below `out`: tensors, and which samples they were.
+
+    Args:
+        items: what the parts are in `batches`; the same recipe makes them again.
+    """
     folder = out / STOPPED_BATCH
     folder.mkdir(parents=True, exist_ok=True)
-    for index, part in enumerate(parts):
-        tensors = {name: tensor.contiguous() for name, tensor in part.items()}
-        save_file(tensors, folder / f"rank-{rank}-part-{index}.safetensors")
-    (folder / "step.json").write_text(json.dumps({"step": step, "loss": str(loss)}))
+    for index, (part, item) in enumerate(zip(parts, items, strict=True)):
+        path = folder / f"rank-{rank}-part-{index}.safetensors"
+        save_file({name: tensor.contiguous() for name, tensor in part.items()}, path)
+        keys: dict[str, object] = {"item": item}
+        if isinstance(batches, Described):
+            keys["rows"] = batches.described(item)
+        path.with_suffix(".json").write_text(json.dumps(keys, ensure_ascii=False, indent=1))
     return folder

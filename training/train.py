@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 import yaml
 from jsonargparse import ArgumentParser
+from torch.distributed.elastic.multiprocessing.errors import record
 from torch.distributed.tensor import DTensor
 
 from training import reliability
@@ -27,6 +29,7 @@ from training.distributed import ALONE, Ranks, ranks
 from training.embed import EmbedStage, ParaphraseStage
 from training.fit import FitConfig, fit
 from training.loss import Temperature
+from training.overrides import overridden
 from training.parallel import Stage
 from training.precision import attention
 from training.runs import EMBED_RUNS, RECIPES, RUNS, EmbedRun, Recipe
@@ -37,7 +40,7 @@ from training.tabletop.batches import ParaphraseBatches, WindowBatches
 from training.tabletop.data import TabletopData
 from training.tabletop.world import WORLD_VERSION
 from training.y_decoder import YDecoderStage
-from vljepa_ros.config import ConfigError, ModelConfig, from_dict, to_dict
+from vljepa_ros.config import ConfigError, ModelConfig, to_dict
 from vljepa_ros.model import backbones, checkpoint
 from vljepa_ros.model.checkpoint import CheckpointError
 from vljepa_ros.model.reliability import Reliability
@@ -45,8 +48,6 @@ from vljepa_ros.model.text import TextError, Tokenizer, ignore_case, train_token
 from vljepa_ros.model.vljepa import VLJepa
 
 TOKENIZER_FILE = "tokenizer.json"
-FREE = ("mixture", "aside", "task_shares")
-"""Settings whose keys are free: a new value takes the place of the old one, it adds no keys."""
 EXPECTED = (
     ConfigError,
     CheckpointError,
@@ -75,7 +76,7 @@ class Chain:
         self.temperature = Temperature(temperature)
         self.shards: ShardData | None = None
         if recipe.shards is not None:
-            self.shards = ShardData(recipe, self.tokenizer, ranks)
+            self.shards = ShardData(recipe, self.tokenizer, ranks, out)
         self.tabletop = TabletopData(recipe, self.tokenizer, ranks)
 
     @property
@@ -133,14 +134,30 @@ class Chain:
         return Tokenizer.from_file(path)
 
     def run(self, last: str = RUNS[-1]) -> None:
-        """Train up to the run `last`, resuming each run from its state."""
-        for name in RUNS[: RUNS.index(last) + 1]:
-            if name not in self.recipe.runs:
-                continue
+        """Train up to the run `last`, resuming each run from its state.
+
+        Raises:
+            ConfigError, DataError: a run, also a later one, could not begin.
+        """
+        names = [n for n in RUNS[: RUNS.index(last) + 1] if n in self.recipe.runs]
+        self._check(names)
+        for name in names:
             self.say(f"run {name}")
             config: FitConfig = getattr(self.recipe, name).fit
             fit(self._stage(name), config, self.out / name, self.say, self.ranks)
             self.model, self.temperature = whole(self.model, self.temperature)
+
+    def _check(self, names: Sequence[str]) -> None:
+        """What the last run lacks is to be known now, not after weeks."""
+        for name in names:
+            getattr(self.recipe, name).fit.parts(self.ranks)
+        if self.shards is not None:
+            if "x_encoder" in names:
+                raise ConfigError(
+                    "x_encoder needs the simulated world's labels; leave it out of runs"
+                )
+            if self.ranks.first:
+                self.shards.check([getattr(self.recipe, n) for n in names if n in EMBED_RUNS])
 
     def say(self, line: str) -> None:
         """One rank speaks for all."""
@@ -158,8 +175,6 @@ class Chain:
         return stages[name]()
 
     def _x_encoder(self) -> Stage:
-        if self.shards is not None:
-            raise ConfigError("x_encoder needs the simulated world's labels; leave it out of runs")
         return self.tabletop.x_encoder(self.recipe.x_encoder, self.model)
 
     def _y_encoder(self) -> Stage:
@@ -219,7 +234,7 @@ class Chain:
     def _reliability_from_shards(self) -> Reliability | None:
         """Of scenes and words alone; None where too little was kept aside to tell."""
         config, run = self.recipe.reliability, self.recipe.y_decoder
-        asked = ShardData(self.recipe, self.tokenizer, ALONE).decode(run, self.model)
+        asked = ShardData(self.recipe, self.tokenizer, ALONE, self.out).decode(run, self.model)
         if asked.samples < config.fewest_samples:
             self.say(
                 f"not measured: {asked.samples} samples kept aside are fewer than "
@@ -273,52 +288,20 @@ def _grows_from(model: ModelConfig, older: ModelConfig) -> bool:
     return old.next_tokens <= new.next_tokens and replace(older, predictor=predictor) == model
 
 
-def override(recipe: Recipe, changes: dict[str, object]) -> Recipe:
-    """The recipe with some settings replaced; an unknown one is a ConfigError."""
-    return from_dict(Recipe, _merged(to_dict(recipe), changes))
-
-
-def _merged(old: dict[str, object], new: dict[str, object]) -> dict[str, object]:
-    merged = dict(old)
-    for key, value in new.items():
-        inner = merged.get(key)
-        both = isinstance(inner, dict) and isinstance(value, dict) and key not in FREE
-        merged[key] = _merged(inner, value) if both else value  # type: ignore[arg-type]
-    return merged
-
-
-def setting(text: str) -> dict[str, object]:
-    """ "sft.fit.steps=10" as the nested mapping that `override` takes.
-
-    Raises:
-        ConfigError: not of that form.
-    """
-    path, equals, value = text.partition("=")
-    if not equals or not path:
-        raise ConfigError(f"--set {text}: write it as sft.fit.steps=100")
-    nested: object = yaml.safe_load(value)
-    for key in reversed(path.split(".")):
-        nested = {key: nested}
-    assert isinstance(nested, dict)
-    return nested
-
-
 def main(arguments: list[str] | None = None) -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("recipe", choices=sorted(RECIPES))
     parser.add_argument("--out", default="", help="folder of the runs; empty = runs/RECIPE")
     parser.add_argument("--config", default="", help="YAML file of settings to override")
-    parser.add_argument("--set", nargs="*", default=[], help="settings, as sft.fit.steps=100")
+    parser.add_argument(
+        "--set", nargs="*", action="extend", default=[], help="settings, as sft.fit.steps=100"
+    )
     parser.add_argument("--print", action="store_true", help="print the recipe and do nothing")
     parser.add_argument("--last", default=RUNS[-1], choices=RUNS, help="stop after this run")
     parser.add_argument("--export", default="", help="checkpoint folder; empty = OUT/checkpoint")
     given = parser.parse_args(arguments)
     try:
-        recipe = RECIPES[given.recipe]()
-        if given.config:
-            recipe = override(recipe, yaml.safe_load(Path(given.config).read_text()))
-        for text in given.set:
-            recipe = override(recipe, setting(text))
+        recipe = overridden(RECIPES[given.recipe](), given.config, given.set)
         if given.print:
             print(yaml.safe_dump(to_dict(recipe), sort_keys=False), end="")
             return
@@ -327,6 +310,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"training.train: {error}")
 
 
+@record
 def _train(recipe: Recipe, out: Path, last: str, export: str) -> None:
     with ranks(recipe.sft.fit.device) as these:
         chain = Chain(recipe, out, these)

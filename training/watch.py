@@ -99,7 +99,7 @@ class Watch:
         if not self._ranks.first:
             return
         row = {"step": step, "seconds": round(seconds, 1)}
-        row |= {name: round(value, 5) for name, value in metrics.items()}
+        row |= {name: float(f"{value:.6g}") for name, value in metrics.items()}
         with (self._out / LOG_FILE).open("a") as file:
             file.write(json.dumps(row) + "\n")
         if self._board is not None:

@@ -13,6 +13,7 @@ import yaml
 
 from training import train
 from training.data import validate, write
+from training.overrides import override, setting
 from training.runs import RECIPES, tiny
 from vljepa_ros.config import ConfigError
 from vljepa_ros.model import checkpoint
@@ -111,28 +112,61 @@ def test_every_recipe_is_printed_as_what_it_is(capsys: pytest.CaptureFixture[str
     for name, recipe in RECIPES.items():
         train.main([name, "--print"])
         printed = yaml.safe_load(capsys.readouterr().out)
-        assert train.override(recipe(), printed) == recipe()
+        assert override(recipe(), printed) == recipe()
 
 
 def test_a_mixture_is_replaced_and_not_added_to() -> None:
-    changed = train.override(tiny(), train.setting("pretrain.task_shares={caption: 1.0}"))
+    changed = override(tiny(), setting("pretrain.task_shares={caption: 1.0}"))
     assert changed.pretrain.task_shares == {"caption": 1.0}
 
 
 def test_a_batch_that_the_processes_do_not_divide_is_refused() -> None:
-    recipe = train.override(tiny(), train.setting("sft.fit.batch_size=15"))
+    recipe = override(tiny(), setting("sft.fit.batch_size=15"))
     with pytest.raises(ConfigError, match="multiple of 2"):
         recipe.sft.fit.parts(train.ALONE)
 
 
 def test_a_setting_without_a_value_says_how_it_is_written() -> None:
     with pytest.raises(ConfigError, match=r"sft\.fit\.steps=100"):
-        train.setting("sft.fit.steps")
+        setting("sft.fit.steps")
 
 
 def test_an_unknown_setting_of_the_command_line_stops_with_one_line(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"unknown setting sft\.fit\.stepps"):
         train.main(["tiny", "--out", str(tmp_path), "--set", "sft.fit.stepps=3"])
+
+
+def test_settings_come_from_a_file_then_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("sft: {fit: {steps: 7, lr: 1e-4}}")
+    given = ["--config", str(file), "--set", "sft.fit.steps=9", "--set", "sft.fit.seed=3"]
+    train.main(["tiny", "--print", *given])
+    fit = yaml.safe_load(capsys.readouterr().out)["sft"]["fit"]
+    assert (fit["steps"], fit["seed"], fit["lr"]) == (9, 3, 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sft: {fit: {stepps: 3}}", r"unknown setting sft\.fit\.stepps"),
+        ("runs: [sft, stf]", "unknown run stf; known: x_encoder"),
+        ("sft: {fit: {steps: many}}", r"sft\.fit\.steps must be int"),
+        ("sft: [", "cannot be read: while parsing"),
+        ("", "holds no settings"),
+        ("- 1", "holds no settings"),
+        (None, "cannot be read: .*No such file"),
+    ],
+)
+def test_a_file_that_does_not_fit_stops_with_one_line(
+    text: str | None, said: str, tmp_path: Path
+) -> None:
+    if text is not None:
+        (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(SystemExit, match=said) as stopped:
+        train.main(["tiny", "--print", "--config", str(tmp_path / "mine.yaml")])
+    assert "\n" not in str(stopped.value)
 
 
 def test_a_model_with_a_weight_for_every_frame_keeps_its_clip_length() -> None:

@@ -11,6 +11,7 @@ from training import train
 from training.embed import EmbedData, EmbedSettings, EmbedStage
 from training.evaluate.tabletop import Parts, evaluate
 from training.loss import Temperature
+from training.overrides import override
 from training.runs import SFT_MIX, Recipe, tabletop_tiny
 from training.tabletop.actions import next_state
 from training.tabletop.batches import WindowBatches
@@ -218,14 +219,14 @@ def test_evaluation_gives_every_score(chain: train.Chain) -> None:
 
 def test_override_replaces_one_setting_and_keeps_the_rest() -> None:
     recipe = tabletop_tiny()
-    changed = train.override(recipe, {"sft": {"mix": {"label": 0.5}}})
+    changed = override(recipe, {"sft": {"mix": {"label": 0.5}}})
     assert changed.sft.mix == dataclasses.replace(recipe.sft.mix, label=0.5)
     assert changed.sft.fit == recipe.sft.fit
 
 
 def test_unknown_setting_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match=r"sft\.fit\.stepps"):
-        train.override(tabletop_tiny(), {"sft": {"fit": {"stepps": 3}}})
+        override(tabletop_tiny(), {"sft": {"fit": {"stepps": 3}}})
 
 
 def test_mix_draws_only_what_has_a_share() -> None:

@@ -74,4 +74,4 @@ def train(
 
 
 if __name__ == "__main__":
-    train(Path(sys.argv[1]), *map(float, sys.argv[2:4]), workers=int(sys.argv[4]))
+    train(Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))

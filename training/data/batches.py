@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from training.data.augment import Augmentation
-from training.data.catalogue import strata
+from training.data.catalogue import Place, strata
 from training.data.decode import clip
 from training.data.errors import DataError, SampleError
 from training.data.mixture import Mixture
@@ -93,6 +93,7 @@ class Clips:
 class Row(NamedTuple):
     """A sample of a batch with its clip."""
 
+    place: Place
     sample: MediaSample
     pixels_TCHW: Tensor
 
@@ -152,6 +153,26 @@ class ShardBatches(Dataset[dict[str, Tensor]]):
         samples = [row.sample for row in rows]
         return batch | sample_tensors(self._tokenizer, samples, self.tally)
 
+    def described(self, index: int) -> list[dict[str, str]]:
+        """Which samples the rows of part `index` are, for people who look into a lost loss."""
+        return [
+            {
+                "sample": str(row.place),
+                "source": row.sample.source,
+                "query": row.sample.query,
+                "target": row.sample.target,
+            }
+            for row in self.rows(index)
+        ]
+
+    def counts(self) -> dict[str, float]:
+        """For the log: the share of samples that were skipped, and the texts that were cut."""
+        drawn = max(1, self.tally.drawn)
+        return {
+            "skipped_share": self.tally.skipped / drawn,
+            "cut_texts": float(self.tally.cut_texts),
+        }
+
     def rows(self, index: int) -> list[Row]:
         """The rows of part `index` % parts of the batch of step `index` // parts."""
         step, part = divmod(index, self._parts)
@@ -171,5 +192,5 @@ class ShardBatches(Dataset[dict[str, Tensor]]):
                 self.tally.skip(str(place), str(error))
                 continue
             words = np.random.SeedSequence([self._seed, AUGMENTATIONS, number]).generate_state(1)
-            return Row(sample, self._clips.augmented(pixels_TCHW, int(words[0])))
+            return Row(place, sample, self._clips.augmented(pixels_TCHW, int(words[0])))
         raise self.tally.too_many()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
 from torch import Tensor
 
 from training.data.batches import ShardBatches, ShardsConfig
+from training.data.catalogue import strata
 from training.distributed import Ranks
 from training.embed import EmbedData
 from training.fit import FitConfig
@@ -12,14 +17,39 @@ from training.runs import VALIDATION_BATCHES, EmbedRun, Recipe, YDecoderRun
 from vljepa_ros.model.text import Tokenizer
 from vljepa_ros.model.vljepa import VLJepa
 
+VALIDATION_ROWS = 64
+"""Most rows of a validation batch on one rank: all of them lie in memory while a run lasts."""
+SKIPPED_FOLDER = "skipped"
+
 
 class ShardData:
     """Samples of the runs' mixtures, and a mixture kept aside."""
 
-    def __init__(self, recipe: Recipe, tokenizer: Tokenizer, ranks: Ranks) -> None:
+    def __init__(self, recipe: Recipe, tokenizer: Tokenizer, ranks: Ranks, out: Path) -> None:
+        """
+        Args:
+            out: folder that names the skipped samples where the recipe has no other place for it.
+        """
         assert recipe.shards is not None
         self._shards = recipe.shards
+        self._skipped_log = recipe.shards.skipped_log
+        if not self._skipped_log:
+            # One for each rank: lines that two machines append to one file can be lost.
+            (out / SKIPPED_FOLDER).mkdir(parents=True, exist_ok=True)
+            self._skipped_log = str(out / SKIPPED_FOLDER / f"rank-{ranks.rank}.jsonl")
         self._tokenizer, self._ranks = tokenizer, ranks
+
+    def check(self, runs: Sequence[EmbedRun]) -> None:
+        """Whether every run finds its shards.
+
+        Raises:
+            DataError: one does not.
+        """
+        root = Path(self._shards.root)
+        for run in runs:
+            strata(root, run.mixture or self._shards.mixture, run.task_shares)
+        if self._shards.aside:
+            strata(root, self._shards.aside, {})
 
     def embed(self, run: EmbedRun, model: VLJepa) -> EmbedData:
         """Clips, queries and targets of the run's mixture, and of what is kept aside."""
@@ -32,14 +62,18 @@ class ShardData:
             model.config.clip_frames,
             augment=run.augment,
             max_skipped_share=self._shards.max_skipped_share,
-            skipped_log=self._shards.skipped_log,
+            skipped_log=self._skipped_log,
         )
         batches = self._batches(config, model, fit, fit.seed, fit.parts(self._ranks))
-        validation: list[dict[str, Tensor]] = []
-        if self._shards.aside:
-            aside = self._aside(model, fit, fit.seed + 1, 1)
-            validation = [aside[step] for step in range(VALIDATION_BATCHES)]
+        validation = self._validation(model, fit) if self._shards.aside else []
         return EmbedData(batches, validation)
+
+    def _validation(self, model: VLJepa, fit: FitConfig) -> list[dict[str, Tensor]]:
+        """This rank's share of batches that are kept aside."""
+        ranks = self._ranks
+        rows = min(fit.batch_size // ranks.world, VALIDATION_ROWS) * ranks.world
+        aside = self._aside(model, replace(fit, batch_size=rows), fit.seed + 1, ranks.world)
+        return [aside[step * ranks.world + ranks.rank] for step in range(VALIDATION_BATCHES)]
 
     def decode(self, run: YDecoderRun, model: VLJepa) -> ShardBatches:
         """Samples that the predictor was not trained on; its own where none were kept aside."""
@@ -53,7 +87,7 @@ class ShardData:
             self._shards.root,
             frames=model.config.clip_frames,
             max_skipped_share=self._shards.max_skipped_share,
-            skipped_log=self._shards.skipped_log,
+            skipped_log=self._skipped_log,
         )
         return self._batches(config, model, fit, seed, parts)
 
