@@ -138,7 +138,8 @@ class _Loop:
         self._trained = [p for group in self._optimiser.param_groups for p in group["params"]]
         self._lr_at = learning_rate(config.schedule, config.lr, config.warmup_steps, config.steps)
         self._batches_of_run = stage.batches()
-        self._states = States(out, ranks, engine.keep_states)
+        position = {"seed": config.seed, "batch_size": config.batch_size}
+        self._states = States(out, ranks, engine.keep_states, position)
         self._done = self._states.load(stage.module(), self._optimiser)
         self._started = self._saved = time.monotonic()
 

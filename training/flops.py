@@ -11,12 +11,14 @@ from torch.utils.flop_counter import FlopCounterMode
 PEAK_FLOPS_PER_S = {
     "B200": 2250e12,
     "H200": 989e12,
+    "H100 PCIe": 756e12,
+    "H100 NVL": 835e12,
     "H100": 989e12,
     "A100": 312e12,
     "L40S": 362e12,
     "Orin": 85e12,
 }
-"""Dense bfloat16 by name of the device, from the vendors' data sheets."""
+"""Dense bfloat16 by name of the device, from the vendors' data sheets; the first that fits."""
 
 
 def peak_flops_per_s(device: str) -> float | None:

@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +56,18 @@ class Progress:
 class States:
     """The saved states of one run, below `<out>/states`."""
 
-    def __init__(self, out: Path, ranks: Ranks = ALONE, keep: int = 2) -> None:
+    def __init__(
+        self,
+        out: Path,
+        ranks: Ranks = ALONE,
+        keep: int = 2,
+        position: Mapping[str, int] | None = None,
+    ) -> None:
+        """
+        Args:
+            position: settings without which a step says nothing of the data that was seen.
+        """
+        self._position = dict(position or {})
         self._folder = out / STATES_FOLDER
         self._ranks = ranks
         self._keep = keep
@@ -115,6 +126,7 @@ class States:
             "seconds": progress.seconds,
             "world": self._ranks.world,
             "torch": torch.__version__,
+            "position": self._position,
             "sha256": digests,
         }
         with (partial / MANIFEST).open("w") as file:
@@ -154,13 +166,14 @@ class States:
         """Restore the newest whole state in place; `Progress()` where there is none.
 
         Raises:
-            StateError: it is that of another model.
+            StateError: it is that of another model, or of other settings of the data.
         """
         step = int(self._ranks.largest(self._newest() if self._ranks.first else -1))
         if step < 0:
             return Progress()
         folder = self._path(step)
         manifest = json.loads((folder / MANIFEST).read_text())
+        self._check_position(manifest, folder)
         reader = HuggingFaceStorageReader(str(folder))
         saved = {
             name: entry.size
@@ -182,6 +195,21 @@ class States:
         _set_moments(moments, module, optimiser)
         _set_random_state({name.rpartition(".")[2]: x for name, x in random.items()})
         return Progress(step, float(manifest["seconds"]))
+
+    def _check_position(self, manifest: dict[str, Any], folder: Path) -> None:
+        for name, value in manifest.get("position", {}).items():
+            if self._position.get(name, value) != value:
+                raise StateError(
+                    f"{folder} was trained with {name} {value}, not {self._position[name]}: its "
+                    f"step would not say which data is still to come; set {name} to {value}, or "
+                    "train into another folder with --out"
+                )
+        if self._ranks.first and manifest["torch"] != torch.__version__:
+            print(
+                f"{folder} was written by torch {manifest['torch']}; torch {torch.__version__} "
+                "goes on from it, but no longer bit for bit",
+                flush=True,
+            )
 
     def _newest(self) -> int:
         """Step of the newest state whose files are what they were when written; -1 without."""

@@ -54,7 +54,7 @@ class Toy:
         return pairs, predicted.square().sum(dim=1).mul(batch["weight"]).mean(), {}
 
     def contrast(self, pairs: Pairs) -> tuple[Tensor, Metrics]:
-        return contrast(pairs, self._ranks)
+        return contrast(pairs, self._ranks, near_equal=0.5)
 
     def loss(self, batch: Batch) -> tuple[Tensor, Metrics]:
         pairs, others, _ = self.embed(batch)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -99,6 +100,23 @@ def test_a_state_of_another_model_is_refused_by_name(tmp_path: Path) -> None:
     train(tmp_path)
     with pytest.raises(StateError, match=r"0\.bias.*--out"):
         fit(Slow(width=3), CONFIG, tmp_path, say=lambda _: None)
+
+
+@pytest.mark.parametrize("setting", [{"batch_size": 16}, {"seed": 1}])
+def test_a_state_of_other_data_is_refused_by_name(setting: dict[str, int], tmp_path: Path) -> None:
+    train(tmp_path)
+    with pytest.raises(StateError, match=f"{next(iter(setting))} .* --out"):
+        fit(Slow(), replace(CONFIG, **setting), tmp_path, say=lambda _: None)
+
+
+def test_a_state_of_another_torch_is_gone_on_from_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], unbroken: list[torch.Tensor]
+) -> None:
+    train(tmp_path)
+    for path in tmp_path.glob(f"{STATES_FOLDER}/*/{MANIFEST}"):
+        path.write_text(path.read_text().replace(torch.__version__, "2.6.0"))
+    assert same(train(tmp_path), unbroken)
+    assert "written by torch 2.6.0" in capsys.readouterr().out
 
 
 def test_a_full_disk_ends_the_run_and_keeps_the_states_before(
