@@ -24,6 +24,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import (
     HuggingFaceStorageReader,
     HuggingFaceStorageWriter,
@@ -114,7 +115,8 @@ class States:
             return
         lost = StateError(
             f"the state of step {progress.step} could not be written below {self._folder} "
-            f"({failure}); the states before it are whole: make room and run the same command again"
+            f"({_reason(failure)}); the states before it are whole: make room and run the same "
+            "command again"
         )
         lost.__cause__ = failure
         saving.set_exception(lost)
@@ -226,6 +228,13 @@ class States:
 
     def _path(self, step: int) -> Path:
         return self._folder / f"step-{step:08d}"
+
+
+def _reason(failure: BaseException) -> str:
+    """In one line, with the ranks that failed."""
+    if not isinstance(failure, CheckpointException):
+        return str(failure)
+    return "; ".join(f"rank {rank}: {error}" for rank, (error, _) in failure.failures.items())
 
 
 def progress_of(out: Path) -> Progress:

@@ -105,10 +105,13 @@ class Guard:
         if self._mean is not None and loss > explodes_at * max(self._mean, 1e-3):
             lost = True
         if lost:
-            folder = keep()
+            try:
+                kept = f"is in {keep()}"
+            except OSError as error:
+                kept = f"cannot be kept ({error})"
             raise LossError(
                 f"the loss of step {step} is {loss:.4g}, its gradient's norm {grad_norm:.4g}, its "
-                f"running mean {self._mean or loss:.4g}; the batch is in {folder}: lower the "
+                f"running mean {self._mean or loss:.4g}; the batch {kept}: lower the "
                 "learning rate, or look at its rows"
             )
         share = 1.0 / MEAN_STEPS

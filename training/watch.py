@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -46,7 +46,10 @@ class Watch:
 
     def __enter__(self) -> Watch:
         if self._ranks.first:
-            self._board = SummaryWriter(str(self._out / BOARD_FOLDER))
+            try:
+                self._board = SummaryWriter(str(self._out / BOARD_FOLDER))
+            except OSError as error:
+                self._unwritten(error)
             if sys.stderr.isatty():
                 self._bar = tqdm(total=self._steps, unit="step", dynamic_ncols=True)
         return self
@@ -60,7 +63,9 @@ class Watch:
         if self._bar is not None:
             self._bar.close()
         if self._board is not None:
-            self._board.close()
+            # What a full disk keeps from being written has been said.
+            with suppress(OSError):
+                self._board.close()
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -100,13 +105,19 @@ class Watch:
             return
         row = {"step": step, "seconds": round(seconds, 1)}
         row |= {name: float(f"{value:.6g}") for name, value in metrics.items()}
-        with (self._out / LOG_FILE).open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        if self._board is not None:
-            for name, value in metrics.items():
-                self._board.add_scalar(name, value, step)
+        try:
+            with (self._out / LOG_FILE).open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            if self._board is not None:
+                for name, value in metrics.items():
+                    self._board.add_scalar(name, value, step)
+        except OSError as error:
+            self._unwritten(error)
         line = " ".join(f"{name}={value}" for name, value in row.items())
         if self._bar is not None:
             self._bar.set_postfix_str(f"loss {metrics.get('loss', float('nan')):.3f}")
         else:
             self._say(line)
+
+    def _unwritten(self, error: OSError) -> None:
+        self._say(f"the log below {self._out} cannot be written ({error}); training goes on")

@@ -143,6 +143,63 @@ def test_a_full_disk_ends_the_run_and_keeps_the_states_before(
     assert States(tmp_path).load(stage.module(), optimiser) == Progress(1, 0.0)
 
 
+IN_NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
+FULL = """
+mount -t tmpfs -o size=3m none "$1"
+exec python -c '
+import subprocess, sys
+from dataclasses import replace
+from pathlib import Path
+from training.bench.interrupted import CONFIG, Slow
+from training.fit import fit
+from training.state import StateError, progress_of
+
+disk = Path(sys.argv[1])
+config = replace(CONFIG, lr=1e-5)
+try:
+    fit(Slow(width=11_000), config, disk / "run")
+except StateError as error:
+    print("ended:", error)
+print("step", progress_of(disk / "run").step)
+subprocess.run(["mount", "-o", "remount,size=12m", str(disk)], check=True)
+fit(Slow(width=11_000), replace(config, steps=2), disk / "run", say=lambda _: None)
+(disk / "fill").write_bytes(bytes(100))
+with (disk / "fill").open("ab", buffering=0) as file:
+    try:
+        while True:
+            file.write(bytes(4096))
+    except OSError:
+        pass
+try:
+    fit(Slow(), replace(config, steps=30, save_every_s=1e6), disk / "other")
+except StateError as error:
+    print("ended:", error)
+' "$1"
+"""
+
+
+@pytest.mark.skipif(
+    shutil.which("unshare") is None
+    or subprocess.run([*IN_NAMESPACE, "true"], check=False).returncode != 0,
+    reason="needs a mount namespace of its own",
+)
+def test_a_disk_that_fills_up_loses_nothing_that_was_saved(tmp_path: Path) -> None:
+    """A small tmpfs: the second state does not fit, and later not even the log."""
+    ran = subprocess.run(
+        [*IN_NAMESPACE, "bash", "-ec", FULL, "full", str(tmp_path)],
+        check=False,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert ran.returncode == 0, ran.stdout
+    lines = ran.stdout.splitlines()
+    at = lines.index("step 1")
+    assert lines[at - 1].startswith("ended: the state of step 2")
+    assert "(rank 0: [Errno 28]" in lines[at - 1] and "training goes on" in ran.stdout
+    assert lines[-1].startswith("ended: the state of step 30")
+
+
 def torchrun(
     world: int, out: Path, save_every_s: float = 0.0, workers: int = 0
 ) -> subprocess.Popen[bytes]:
