@@ -65,7 +65,7 @@ def test_a_batch_has_the_names_and_shapes_of_the_tabletops(root: Path) -> None:
     assert batch["pixels_BTCHW"].dtype == torch.uint8
     assert set(batch) == {
         *("pixels_BTCHW", "query_ids_BL", "query_mask_BL", "text_ids_BL", "text_mask_BL"),
-        *("target_row_B", "candidate_row_BK", "candidate_exists_BK", "key_B"),
+        *("target_row_B", "reworded_row_B", "candidate_row_BK", "candidate_exists_BK", "key_B"),
         *("canonical_ids_BL", "canonical_mask_BL"),
     }
 
