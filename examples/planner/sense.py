@@ -1,0 +1,120 @@
+"""What makes sense to do, judged by words: of the skills, of the goal, and of what is foreseen.
+
+Nothing here knows the scene. What a skill needs is a question to `world_state`; which objects
+matter is read off the goal and off what the model says stands in the way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+HOLDING, OPEN = "Is the gripper holding something?", "Is the drawer open?"
+NEEDS: tuple[tuple[str, str, bool], ...] = (
+    (r"what you hold", HOLDING, True),
+    (r"^(pick|push|tip|open|close|take)", HOLDING, False),
+    (r"^close|in the drawer|out of the drawer", OPEN, True),
+    (r"^open", OPEN, False),
+)
+"""A skill that reads so needs this question to have this answer (True: yes).
+
+This is all that is said of this robot; for another one, say here what its skills need."""
+HELD = "What colour is the object in the gripper?", "What shape is the object in the gripper?"
+"""What is held is a thing with these two words for a name; no skill is done to it by its name."""
+QUESTIONS = tuple(dict.fromkeys(question for _, question, _ in NEEDS))
+DOUBT = 0.05
+"""So probable is at least whatever a skill needs: an answer may be wrong."""
+ATTEMPT = "tries to"
+"""In these words the model says that an action would come to nothing."""
+NAME = re.compile(r"\bthe (\w+ \w+)")
+
+Facts = Mapping[str, float]
+"""Question: how probably its answer is yes [0..1]."""
+
+
+def needs(skill: str) -> dict[str, bool]:
+    """Which answer the skill needs to which question."""
+    return {question: wanted for words, question, wanted in NEEDS if re.search(words, skill)}
+
+
+def fitness(skill: str, facts: Facts) -> float:
+    """How far the skill has what it needs [0..1]: 1 where each answer is rather so than not."""
+    fit = 1.0
+    for question, wanted in needs(skill).items():
+        yes = facts.get(question, 0.5)
+        fit *= min(max(2 * (yes if wanted else 1.0 - yes), DOUBT), 1.0)
+    return fit
+
+
+def apartness(skill: str, held: Mapping[str, float]) -> float:
+    """How far the skill leaves alone by name what may be held [0..1]: probabilities by name."""
+    return max(1.0 - sum(held.get(name, 0.0) for name in NAME.findall(skill)), DOUBT)
+
+
+def comes_to_nothing(foreseen: str) -> bool:
+    """Whether a predicted outcome says that nothing would come of the action, or makes no sense:
+    no thing is done to itself."""
+    names = NAME.findall(foreseen)
+    return ATTEMPT in foreseen or len(set(names)) < len(names)
+
+
+def things(skills: Sequence[str]) -> frozenset[str]:
+    """The objects that can be acted on, by their names: what several skills speak of."""
+    counts = Counter(name for skill in skills for name in NAME.findall(skill))
+    return frozenset(name for name, count in counts.items() if count > 1)
+
+
+def related(goal: str, foreseen: Mapping[str, str], known: Iterable[str]) -> frozenset[str]:
+    """The things that matter: those of the goal, and those that hinder who acts on what matters.
+
+    Args:
+        foreseen: what each skill would lead to now, in words.
+        known: names of all things.
+    """
+    all_things = frozenset(known)
+    found = named(goal, all_things)
+    while True:
+        hindering = [
+            outcome
+            for skill, outcome in foreseen.items()
+            if named(skill, all_things) <= found and comes_to_nothing(outcome)
+        ]
+        more = found.union(*(named(outcome, all_things) for outcome in hindering))
+        if more == found:
+            return found
+        found = more
+
+
+def named(text: str, known: frozenset[str]) -> frozenset[str]:
+    """The things that a text names."""
+    return frozenset(_in_order(text, known))
+
+
+def ends(skill: str, goal: str, known: frozenset[str]) -> bool:
+    """Whether the skill may be the last step: what it names is what the goal names last.
+
+    "stack what you hold on the blue cube" is no end of "stacks the blue cube on the red cube".
+    """
+    names, wanted = _in_order(skill, known), _in_order(goal, known)
+    return names == wanted[len(wanted) - len(names) :]
+
+
+def shared_words(skill: str, goal: str, known: frozenset[str]) -> int:
+    """How many of a skill's words the goal has too, with whatever endings.
+
+    Names of things are left out: what is done counts.
+    """
+    for name in named(skill, known):
+        skill, goal = skill.replace(name, ""), goal.replace(name, "")
+    wanted = goal.split()
+    return sum(any(w.startswith(word) for w in wanted) for word in skill.split())
+
+
+def tells(text: str, said: str, known: frozenset[str]) -> bool:
+    """Whether both name the same in the same order: who is put on whom is easily confused."""
+    return _in_order(text, known) == _in_order(said, known)
+
+
+def _in_order(text: str, known: frozenset[str]) -> list[str]:
+    return [name for name in NAME.findall(text) if name in known]

@@ -1,0 +1,96 @@
+"""What the planner reads off words."""
+
+from __future__ import annotations
+
+import pytest
+
+from examples.planner.sense import (
+    DOUBT,
+    HOLDING,
+    OPEN,
+    apartness,
+    comes_to_nothing,
+    ends,
+    fitness,
+    needs,
+    related,
+    shared_words,
+    tells,
+    things,
+)
+from examples.tabletop_world.skills import skill_texts
+from training.tabletop.world import Episode
+
+KNOWN = frozenset({"red cube", "blue cube", "green cone"})
+
+
+@pytest.mark.parametrize(
+    ("skill", "wanted"),
+    [
+        ("pick up the red cube", {HOLDING: False}),
+        ("push the red cube to the left", {HOLDING: False}),
+        ("stack what you hold on the red cube", {HOLDING: True}),
+        ("put what you hold in the drawer", {HOLDING: True, OPEN: True}),
+        ("take the object out of the drawer", {HOLDING: False, OPEN: True}),
+        ("open the drawer", {HOLDING: False, OPEN: False}),
+        ("close the drawer", {HOLDING: False, OPEN: True}),
+        ("go home", {}),
+    ],
+)
+def test_what_a_skill_needs(skill: str, wanted: dict[str, bool]) -> None:
+    assert needs(skill) == wanted
+
+
+def test_a_skill_fits_while_its_needs_are_rather_met_than_not() -> None:
+    assert fitness("shake what you hold", {HOLDING: 0.6}) == 1.0
+    assert fitness("shake what you hold", {HOLDING: 0.25}) == pytest.approx(0.5)
+    assert fitness("shake what you hold", {HOLDING: 0.0}) == DOUBT
+
+
+def test_what_is_held_is_left_alone_by_name() -> None:
+    held = {"red cube": 0.8, "blue cube": 0.1}
+    assert apartness("stack what you hold on the red cube", held) == pytest.approx(0.2)
+    assert apartness("put down what you hold", held) == 1.0
+
+
+def test_things_are_what_several_skills_speak_of() -> None:
+    state = Episode.generate(4_200_000, "test", max_actions=1).state(0.0)
+    names = {f"{o.name.colour} {o.name.shape}" for o in state.objects}
+    assert things(skill_texts(state)) == names
+
+
+def test_an_outcome_that_names_a_thing_twice_is_none() -> None:
+    assert comes_to_nothing("the gripper stacks the red cube on the red cube")
+    assert comes_to_nothing("the gripper tries to open the drawer but it is already open")
+    assert not comes_to_nothing("the gripper stacks the red cube on the blue cube")
+
+
+def test_what_hinders_matters_and_what_hinders_that() -> None:
+    foreseen = {
+        "pick up the red cube": "the gripper tries to but the blue cube stands on top",
+        "pick up the blue cube": "the gripper tries to but the green cone is too close",
+        "push the green cone away": "the gripper pushes the green cone away",
+    }
+    goal = "the gripper picks up the red cube"
+    assert related(goal, foreseen, KNOWN) == KNOWN
+    del foreseen["pick up the red cube"]
+    assert related(goal, foreseen, KNOWN) == {"red cube"}
+
+
+def test_the_last_step_acts_on_what_the_goal_names_last() -> None:
+    goal = "the gripper stacks the red cube on the blue cube"
+    assert ends("stack what you hold on the blue cube", goal, KNOWN)
+    assert not ends("stack what you hold on the red cube", goal, KNOWN)
+    assert ends("put what you hold in the drawer", "the gripper puts the red cube in it", KNOWN)
+
+
+def test_words_are_shared_with_whatever_endings() -> None:
+    goal = "the gripper takes the red cube out of the drawer"
+    assert shared_words("take the object out of the drawer", goal, KNOWN) == 6
+    assert shared_words("pick up the red cube", goal, KNOWN) == 1
+
+
+def test_who_is_put_on_whom_is_told_apart() -> None:
+    goal = "the gripper stacks the red cube on the blue cube"
+    assert tells(goal, "the robot puts the red cube on top of the blue cube", KNOWN)
+    assert not tells(goal, "the gripper stacks the blue cube on the red cube", KNOWN)
