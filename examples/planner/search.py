@@ -21,8 +21,8 @@ from examples.planner.sense import (
     comes_to_nothing,
     ends,
     fitness,
+    handles_itself,
     named,
-    needs,
     related,
     shared_words,
     things,
@@ -112,17 +112,15 @@ class _Ways:
     def __init__(self, mind: Mind, goal: str, skills: Sequence[str], past: Past) -> None:
         self._mind, self._goal, self._skills = mind, goal, skills
         self._known = things(skills)
-        self._now = mind.believe(QUESTIONS, [()])[0]
-        held = _held(mind, self._known, self._now[HOLDING])
-        fit = _fitting([skill for skill in skills if skill not in past.refused], self._now, held)
+        now = mind.believe(QUESTIONS, [()])[0]
+        held = _held(mind, self._known, now[HOLDING])
+        fit = _fitting([skill for skill in skills if skill not in past.refused], now, held)
         self._foreseen = mind.foresee(list(fit))
         self._matter = related(goal, self._foreseen, self._known)
         self._worth = {s: p * _worth(s, self._foreseen[s], past) for s, p in fit.items()}
         self._apt = [skill for skill in skills if self._bears(skill)]
         self._next_fit: dict[str, dict[str, float]] = {}
         """How well each skill fits after each first one."""
-        self._taken: dict[str, dict[str, float]] = {}
-        """What each first one takes, and how probably."""
         self._pairs: list[Plan] = []
         self._nearest: dict[str, float] = {}
 
@@ -135,10 +133,7 @@ class _Ways:
         firsts = firsts[:FIRST_OF_TWO]
         beliefs = self._mind.believe(QUESTIONS, [(first,) for first in firsts])
         for first, facts in zip(firsts, beliefs, strict=True):
-            # What was put into the empty gripper is the thing that the skill names.
-            taken = (1 - self._now[HOLDING]) * facts[HOLDING]
-            self._taken[first] = dict.fromkeys(named(first, self._known), taken)
-            fit = {s: fitness(s, facts) * apartness(s, self._taken[first]) for s in self._skills}
+            fit = {skill: fitness(skill, facts) for skill in self._skills}
             self._next_fit[first] = fit
         self._pairs = [(one, two) for one in firsts for two in self._apt if one != two]
         return self._pairs
@@ -153,7 +148,7 @@ class _Ways:
             for one, two in self._pairs
             if one in begins[:FIRST] and self._next_fit[one][two] >= LEAST_FIT
             for last in lasts
-            if last != two
+            if last != two and not handles_itself((one, two, last), self._known)
         ]
 
     def best(self, plans: Sequence[Plan], so_far: Choice | None = None) -> Choice | None:
@@ -170,9 +165,8 @@ class _Ways:
         kept = self._worth[plan[0]] * BESIDE_KEPT ** sum(not self._bears(s) for s in plan[:-1])
         if len(plan) > 1:
             kept *= self._next_fit[plan[0]][plan[1]]
-        if len(plan) > 2 and not needs(plan[1]).get(HOLDING):
-            # What the first step took is held at the last one still.
-            kept *= apartness(plan[2], self._taken[plan[0]])
+        if handles_itself(plan, self._known):
+            kept *= NOTHING_KEPT
         return kept if ends(plan[-1], self._goal, self._known) else kept * NO_END_KEPT
 
     def _bears(self, skill: str) -> bool:

@@ -52,6 +52,19 @@ def apartness(skill: str, held: Mapping[str, float]) -> float:
     return max(1.0 - sum(held.get(name, 0.0) for name in NAME.findall(skill)), DOUBT)
 
 
+def handles_itself(plan: Sequence[str], known: frozenset[str]) -> bool:
+    """Whether something is done with what was taken to that very thing: "pick up the red cube,
+    stack what you hold on the red cube"."""
+    taken: frozenset[str] = frozenset()
+    for skill in plan:
+        holding = needs(skill).get(HOLDING)
+        if holding and taken & named(skill, known):
+            return True
+        if holding is not None:
+            taken = frozenset() if holding else named(skill, known)
+    return False
+
+
 def comes_to_nothing(foreseen: str) -> bool:
     """Whether a predicted outcome says that nothing would come of the action, or makes no sense:
     no thing is done to itself."""

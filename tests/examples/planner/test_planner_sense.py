@@ -12,6 +12,7 @@ from examples.planner.sense import (
     comes_to_nothing,
     ends,
     fitness,
+    handles_itself,
     needs,
     related,
     shared_words,
@@ -51,6 +52,14 @@ def test_what_is_held_is_left_alone_by_name() -> None:
     held = {"red cube": 0.8, "blue cube": 0.1}
     assert apartness("stack what you hold on the red cube", held) == pytest.approx(0.2)
     assert apartness("put down what you hold", held) == 1.0
+
+
+def test_what_was_taken_is_not_put_on_itself() -> None:
+    take, put = "pick up the red cube", "stack what you hold on the {}"
+    assert handles_itself((take, put.format("red cube")), KNOWN)
+    assert handles_itself((take, "go home", put.format("red cube")), KNOWN)
+    assert not handles_itself((take, put.format("blue cube")), KNOWN)
+    assert not handles_itself((take, "put down what you hold", put.format("red cube")), KNOWN)
 
 
 def test_things_are_what_several_skills_speak_of() -> None:
