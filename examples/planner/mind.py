@@ -66,10 +66,10 @@ class WorldMind:
         found = {p: near for p, near, _ in self._roll_out(asked, goal_embedding=goal)}
         return [{q: _yes(apart * found[(*plan, q)]) for q in questions} for plan in after]
 
-    def alike(self, text: str, others: Sequence[str]) -> list[float]:
-        """Cosine between a text and each of the others."""
-        text_E, *others_E = (np.asarray(e.data) for e in self._embeddings([text, *others]))
-        return [float(text_E @ other_E) for other_E in others_E]
+    def alike(self, one: str, other: str) -> float:
+        """Cosine between two texts."""
+        one_E, other_E = (np.asarray(e.data) for e in self._embeddings([one, other]))
+        return float(one_E @ other_E)
 
     def roll_out(self, goal: str, plans: Sequence[Plan]) -> list[tuple[Plan, float, float]]:
         """Every plan, how near its end is to the goal, and how probably a step goes otherwise."""

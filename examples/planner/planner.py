@@ -99,9 +99,9 @@ class Planner:
             refusing = refusing | {action} if refused else set()
             seen = () if refused else self._seen()
             tell(Step(choice.plan, choice.similarity, refused, seen))
-            # Words that come while something moves are often wrong: only where the goal was to
-            # come true now are they believed.
-            if not rest and any(self._says(goal, caption) for caption in seen):
+            # Words that come while something moves are often wrong: they are believed only where
+            # the goal was to come true now.
+            if not rest and any(self._says(goal, caption, action) for caption in seen):
                 return True
         return False
 
@@ -126,9 +126,9 @@ class Planner:
         self._wait_until_still()
         return tuple(event.caption for event in self._events if event.caption)
 
-    def _says(self, goal: str, caption: str) -> bool:
-        same_things = tells(goal, caption, things(self._skills))
-        return same_things and self._mind.alike(goal, [caption])[0] >= SAME
+    def _says(self, goal: str, caption: str, action: str) -> bool:
+        may_be = tells(goal, caption, action, things(self._skills))
+        return may_be and self._mind.alike(goal, caption) >= SAME
 
     def _on_state(self, state: SemanticState) -> None:
         self._state = state

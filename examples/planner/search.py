@@ -34,7 +34,7 @@ STEP_KEPT = 0.75
 """Of the chance to arrive, for each step: the world seldom does quite what was imagined."""
 TRIED_KEPT = 0.5
 """The same for each time that the first action was done already: doing it again rarely helps."""
-REFUSED_KEPT = 0.5
+REFUSED_KEPT = 0.75
 """The same where the robot refused a skill of this kind in this scene."""
 NOTHING_KEPT = 0.3
 """The same where the model says that nothing comes of the first action."""

@@ -124,9 +124,13 @@ def shared_words(skill: str, goal: str, known: frozenset[str]) -> int:
     return sum(any(w.startswith(word) for w in wanted) for word in skill.split())
 
 
-def tells(text: str, said: str, known: frozenset[str]) -> bool:
-    """Whether both name the same in the same order: who is put on whom is easily confused."""
-    return _in_order(text, known) == _in_order(said, known)
+def tells(goal: str, said: str, done: str, known: frozenset[str]) -> bool:
+    """Whether what was said after a skill was done may be the goal, going by the things named.
+
+    Who was put on whom the model often hears wrong, so in `said` the order does not count; what the
+    skill was done to does.
+    """
+    return named(goal, known) == named(said, known) and ends(done, goal, known)
 
 
 def _in_order(text: str, known: frozenset[str]) -> list[str]:

@@ -99,7 +99,10 @@ def test_words_are_shared_with_whatever_endings() -> None:
     assert shared_words("pick up the red cube", goal, KNOWN) == 1
 
 
-def test_who_is_put_on_whom_is_told_apart() -> None:
+def test_a_goal_is_told_by_what_was_said_and_done() -> None:
     goal = "the gripper stacks the red cube on the blue cube"
-    assert tells(goal, "the robot puts the red cube on top of the blue cube", KNOWN)
-    assert not tells(goal, "the gripper stacks the blue cube on the red cube", KNOWN)
+    said = "the robot puts the blue cube on top of the red cube"
+    assert tells(goal, said, "stack what you hold on the blue cube", KNOWN)
+    assert not tells(goal, said, "stack what you hold on the red cube", KNOWN)
+    other = "the gripper stacks the green cone on the blue cube"
+    assert not tells(goal, other, "stack what you hold on the blue cube", KNOWN)
