@@ -135,7 +135,12 @@ class _Ways:
         for first, facts in zip(firsts, beliefs, strict=True):
             fit = {skill: fitness(skill, facts) for skill in self._skills}
             self._next_fit[first] = fit
-        self._pairs = [(one, two) for one in firsts for two in self._apt if one != two]
+        self._pairs = [
+            (one, two)
+            for one in firsts
+            for two in self._apt
+            if one != two and self._next_fit[one][two] >= LEAST_FIT
+        ]
         return self._pairs
 
     def triples(self) -> list[Plan]:
@@ -146,7 +151,7 @@ class _Ways:
         return [
             (one, two, last)
             for one, two in self._pairs
-            if one in begins[:FIRST] and self._next_fit[one][two] >= LEAST_FIT
+            if one in begins[:FIRST]
             for last in lasts
             if last != two and not handles_itself((one, two, last), self._known)
         ]
