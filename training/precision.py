@@ -8,13 +8,13 @@ from __future__ import annotations
 import torch
 
 from training.distributed import resolved
+from vljepa_ros.model.device import cpu_multiplies_bfloat16
 
 
 def bfloat16_is_fast(device: str) -> bool:
     """Whether `device` multiplies bfloat16 in hardware; without it, it is slower than float32."""
     if torch.device(device).type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
-        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+        return cpu_multiplies_bfloat16()
     return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 

@@ -269,7 +269,10 @@ class PerceptionConfig:
     )
     device: str = setting("auto", "auto, cpu, cuda or cuda:N")
     dtype: str = setting(
-        "auto", "Number type of the model", choices=("auto", "float32", "bfloat16", "float16")
+        "auto",
+        "Number type of the model; auto = bfloat16 where the device multiplies it in hardware, "
+        "else float32 on a CPU and float16 on a GPU",
+        choices=("auto", "float32", "bfloat16", "float16"),
     )
     threads: int = setting(0, "CPU threads of the model; 0 = torch's choice", low=0, high=256)
     camera: str = setting("camera", "Name of the camera in states and events")

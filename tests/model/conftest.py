@@ -48,4 +48,4 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer
 
 @pytest.fixture(scope="session")
 def engine(shared_folder: Path) -> Engine:
-    return Engine.load(shared_folder, device="cpu")
+    return Engine.load(shared_folder, device="cpu", dtype="float32")

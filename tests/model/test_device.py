@@ -64,7 +64,6 @@ def test_unknown_devices(name: str) -> None:
 
 def test_number_types(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
-    assert resolve_dtype("auto", cpu) is torch.float32
     assert resolve_dtype("float16", cpu) is torch.float16
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
     assert resolve_dtype("auto", cuda) is torch.bfloat16
@@ -72,3 +71,25 @@ def test_number_types(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve_dtype("auto", cuda) is torch.float16
     with pytest.raises(EngineError, match="use auto, float32"):
         resolve_dtype("int8", cpu)
+
+
+@pytest.mark.parametrize(
+    ("instructions", "chosen"),
+    [
+        ({"avx512_f": True, "avx512_bf16": True}, torch.bfloat16),
+        ({"avx512_bf16": False, "amx_bf16": True}, torch.bfloat16),
+        ({"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, torch.float32),
+        ({"avx2": True}, torch.float32),
+    ],
+)
+def test_a_processor_gets_the_number_type_that_it_multiplies(
+    monkeypatch: pytest.MonkeyPatch, instructions: dict[str, bool], chosen: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions)
+    assert resolve_dtype("auto", torch.device("cpu")) is chosen
+    assert resolve_dtype("float32", torch.device("cpu")) is torch.float32
+
+
+def test_a_torch_too_old_to_say_gets_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert resolve_dtype("auto", torch.device("cpu")) is torch.float32

@@ -51,7 +51,7 @@ def evaluate(
     threads: int = 0,
 ) -> dict[str, float | int | str]:
     """Scores of searching by embedding, by the captions' text alone, and of blind guesses."""
-    engine = Engine.load(model, device="cpu", threads=threads)
+    engine = Engine.load(model, device="cpu", dtype="float32", threads=threads)
     seen, said = (Memory(MemoryConfig(), engine.space_id, engine.embedding_width) for _ in range(2))
     clip_s = engine.config.clip_frames / engine.config.clip_rate_hz
     happenings: list[Happening] = []

@@ -71,13 +71,15 @@ def evaluate(
     parts: Parts = Parts(),
     footage: str = "",
     renderer: RendererName = "painter",
+    dtype: str = "float32",
 ) -> dict[str, float | int | str]:
     """All scores of a model on `episodes` streams that begin at `seed`.
 
     Args:
         renderer: who draws the streams; what happens in them stays the same.
+        dtype: number type of the model, as the node's parameter; scores are compared in float32.
     """
-    engine = Engine.load(model, device="cpu", dtype="float32", threads=threads)
+    engine = Engine.load(model, device="cpu", dtype=dtype, threads=threads)
     worlds = [Episode.generate(seed + index, split, renderer=renderer) for index in range(episodes)]
     wording = split if split == "heldout_wording" else "test"
     scores: dict[str, float | int | str] = {
@@ -86,6 +88,7 @@ def evaluate(
         "episodes": episodes,
         "split": split,
         "renderer": renderer,
+        "dtype": engine.dtype,
         "sha256": engine.sha256,
     }
     seen = observe(engine, worlds, seed)
@@ -221,10 +224,13 @@ def main(
     parts: Parts = Parts(),
     footage: str = "",
     renderer: RendererName = "painter",
+    dtype: str = "float32",
 ) -> None:
     """Print the scores, the last line as JSON."""
     torch.manual_seed(0)
-    scores = evaluate(model, seed, episodes, split, streams, threads, parts, footage, renderer)
+    scores = evaluate(
+        model, seed, episodes, split, streams, threads, parts, footage, renderer, dtype
+    )
     for name, value in scores.items():
         print(f"{name:48} {value:.3f}" if isinstance(value, float) else f"{name:48} {value}")
     print(json.dumps({name: _or_null(value) for name, value in scores.items()}))

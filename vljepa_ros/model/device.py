@@ -74,7 +74,7 @@ def _cuda_fault(device: torch.device) -> str | None:
 
 
 def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
-    """`auto` is float32 on a CPU, bfloat16 on a GPU that has it, else float16.
+    """`auto` is bfloat16 where the device multiplies it, else float32 on a CPU, float16 on a GPU.
 
     The reasons are in docs/decisions/0006.
 
@@ -83,8 +83,17 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
     """
     if name == "auto":
         if device.type == "cpu":
-            return torch.float32
+            return torch.bfloat16 if cpu_multiplies_bfloat16() else torch.float32
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     if name not in DTYPES:
         raise EngineError(f"dtype {name!r} is unknown; use auto, {', '.join(DTYPES)}")
     return DTYPES[name]
+
+
+def cpu_multiplies_bfloat16() -> bool:
+    """Whether the processor has instructions for it; without them it is slower than float32.
+
+    False where torch is too old to say.
+    """
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
