@@ -49,6 +49,15 @@ def test_early_tokens_see_late_ones(attention: str, pads: int, config: Predictor
     assert (before - after)[:, 0].abs().amax() > 1e-4
 
 
+@torch.no_grad()
+def test_one_clip_goes_with_every_query() -> None:
+    predictor = build(PAPER_LIKE, "sdpa")
+    ids, mask = query(batch=3)
+    one = tokens(1)
+    found = predictor(one, ids, mask)
+    torch.testing.assert_close(found, predictor(one.expand(3, -1, -1, -1), ids, mask))
+
+
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @torch.no_grad()
 def test_padding_changes_nothing_whatever_it_holds(attention: str) -> None:

@@ -98,6 +98,31 @@ def test_work_is_done_batch_by_batch_and_tells_how_far_it_is(
     assert 0.03 <= errand.model_s < PATIENCE_S
 
 
+def test_a_request_lets_others_in_between_its_batches_and_goes_on_where_nobody_waits(
+    executor: SingleThreadedExecutor,
+) -> None:
+    steps: list[str] = []
+    worker: Worker[str] = Worker(lambda frames: steps.append("frame"), lambda c, e: None)
+    worker.start()
+
+    def work(*, meets_a_frame: bool) -> Work[None, None]:
+        for at in range(3):
+            if meets_a_frame and at == 1:
+                worker.offer("camera", "frame")
+            steps.append(str(at))
+            yield
+
+    handed_over: list[int] = []
+    for meets_a_frame in (False, True):
+        errand = Errand(worker, executor)
+        told: list[None] = []
+        answer(executor, errand.run(work(meets_a_frame=meets_a_frame), told=told.append))
+        handed_over.append(len(told))
+    worker.stop()
+    assert handed_over == [0, 1]
+    assert steps == ["0", "1", "2", "0", "1", "frame", "2"]
+
+
 def test_what_waits_at_its_deadline_is_told_so_and_never_computed(
     executor: SingleThreadedExecutor, worker: Worker[Any]
 ) -> None:

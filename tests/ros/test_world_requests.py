@@ -82,7 +82,7 @@ def test_no_batch_is_larger_than_it_may_be(engine: Engine, monkeypatch: pytest.M
     monkeypatch.setattr(engine, "encode_texts", counted_encode)
     asked = transitions(*candidates(200), return_captions=True)
     answer, told = done(requests.query_transitions(asked))
-    assert len(answer.predictions) == 200 and len(told) == 3 + 13  # actions, then captions
+    assert len(answer.predictions) == 200 and len(told) == 7 + 13  # passes, captions
     cups = [f"{n} cups" for n in range(200)]
     answer, told = done(requests.query_world_state(srv.QueryWorldState.Request(candidates=cups)))
     assert [s.label for s in answer.scores] == cups and len(told) == 3

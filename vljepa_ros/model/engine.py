@@ -213,7 +213,7 @@ class Engine:
         """
         if not queries:
             return np.empty((0, self.embedding_width), np.float32)
-        tokens_BTND = _paired(tokens_BTND, queries)
+        _check_paired(tokens_BTND, queries)
         ids_BL, mask_BL = self._query_ids(tuple(queries))
         with self._lock, torch.inference_mode():
             return _to_numpy(self._model.predictor(tokens_BTND, ids_BL, mask_BL))
@@ -235,7 +235,7 @@ class Engine:
             )
         if not actions:
             raise EngineError("no action to imagine; give at least one")
-        tokens_BTND = _paired(tokens_BTND, actions)
+        _check_paired(tokens_BTND, actions)
         ids_BL, mask_BL = self._query_ids(tuple(actions))
         predictor = self._model.predictor
         with self._lock, torch.inference_mode():
@@ -429,13 +429,10 @@ class Engine:
         return embeddings
 
 
-def _paired(tokens_BTND: Tokens, queries: Sequence[str]) -> Tokens:
-    """As many clips as queries: one clip goes with each."""
-    if len(tokens_BTND) == 1:
-        tokens_BTND = tokens_BTND.expand(len(queries), -1, -1, -1)
-    if len(tokens_BTND) != len(queries):
+def _check_paired(tokens_BTND: Tokens, queries: Sequence[str]) -> None:
+    """As many clips as queries, or one that goes with each."""
+    if len(tokens_BTND) not in (1, len(queries)):
         raise EngineError(f"{len(tokens_BTND)} clips and {len(queries)} queries do not pair")
-    return tokens_BTND
 
 
 def _to_numpy(values: Tensor) -> Embeddings:

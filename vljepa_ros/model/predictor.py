@@ -114,9 +114,9 @@ class Predictor(nn.Module):
         """Outputs after the final norm, at the visual and at the query tokens.
 
         Their shapes are (B, N', width) and (B, L, width). `query_mask_BL` is 1 at tokens and 0 at
-        padding, which must be at the end.
+        padding, which must be at the end. One clip (B = 1) goes with every query.
         """
-        visual_BND = self.visual_inputs(tokens_BTND)
+        visual_BND = self.visual_inputs(tokens_BTND).expand(len(query_ids_BL), -1, -1)
         query_BLD = self.backbone.embed_tokens(query_ids_BL).to(visual_BND.dtype)
         visual_mask_BN = query_mask_BL.new_ones(visual_BND.shape[:2])
         outputs: Tensor = self.backbone(

@@ -143,12 +143,19 @@ class Errand:
             raise GivenUp from error
 
     def _advance(self, work: Work[P, R]) -> tuple[bool, Any]:
-        """One batch, on the worker's thread: (False, what it yields) or (True, the answer)."""
+        """One batch, on the worker's thread: (False, what it yields) or (True, the answer).
+
+        More than one where nobody waits for the worker or for what it yields: a way over the
+        executor and back takes longer than a look.
+        """
         began_s = time.monotonic()
-        if began_s >= self.until_s:
-            raise self._late()
         try:
-            return False, next(work)
+            while True:
+                if time.monotonic() >= self.until_s:
+                    raise self._late()
+                progress = next(work)
+                if progress is not None or self._given_up or self._worker.is_waited_for:
+                    return False, progress
         except StopIteration as end:
             return True, end.value
         finally:

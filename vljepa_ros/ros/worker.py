@@ -108,6 +108,11 @@ class Worker(Generic[F]):
             self._changed.notify_all()
         return future
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether there is a frame or a request that waits for the end of what is under way."""
+        return bool(self._frames or self._requests)
+
     def call(self, request: Callable[[], R]) -> R:
         """Run `request` on the worker's thread and wait for what it returns or raises."""
         while (future := self.ask(request)) is None:

@@ -254,7 +254,9 @@ class WorldRequests:
         for some in _batches(actions, BATCH):
             if found:
                 yield
-            found += self._world.transitions(moment.tokens_BTND, some, goal_E=goal_E)
+            found += yield from self._world.transitions_by_pass(
+                moment.tokens_BTND, some, goal_E=goal_E
+            )
         if request.return_captions:
             for at in range(0, len(found), CAPTION_BATCH):
                 yield

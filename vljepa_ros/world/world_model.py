@@ -8,7 +8,7 @@ have happened, and the visual tokens of the scene after it: of those, every quer
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +64,25 @@ class WorldModel:
             TextError: an action that is no usable text.
             EngineError: the model was not trained for this, or there is no action.
         """
+        work = self.transitions_by_pass(tokens_BTND, actions, goal_E=goal_E, captions=captions)
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                found: list[Transition] = end.value
+                return found
+
+    def transitions_by_pass(
+        self,
+        tokens_BTND: Tokens,
+        actions: Sequence[str],
+        *,
+        goal_E: EmbeddingE | None = None,
+        captions: bool = False,
+    ) -> Generator[None, None, list[Transition]]:
+        """The same in two parts, a pass of the predictor each: yields between them."""
         imagined = self._engine.imagine(tokens_BTND, actions)
+        yield
         texts = self._engine.decode(imagined.embeddings) if captions else [""] * len(actions)
         nearness = [math.nan] * len(actions)
         if goal_E is not None:
@@ -84,19 +102,23 @@ class WorldModel:
         ]
 
     def _changes(self, before_BTND: Tokens, after_BTND: Tokens) -> npt.NDArray[np.float32]:
-        queries = [self._engine.config.scene_query] * len(after_BTND)
-        after_BE = self._engine.predict(after_BTND, queries)
-        changes: npt.NDArray[np.float32] = 1.0 - after_BE @ self._scene_of(before_BTND)
-        return np.clip(changes, 0.0, 2.0)
+        """How far each scene lies from the one before.
 
-    def _scene_of(self, tokens_BTND: Tokens) -> EmbeddingE:
-        """What the scene query answers; kept for the next request about the same state."""
+        What the scene query answers before is asked along with the rest, and kept for the next
+        request about the same state.
+        """
         known = self._scene
-        if known is None or known[0] is not tokens_BTND:
-            query = self._engine.config.scene_query
-            known = (tokens_BTND, self._engine.predict(tokens_BTND, [query])[0])
-            self._scene = known
-        return known[1]
+        asks_before = known is None or known[0] is not before_BTND
+        clips_BTND = self._engine.join_clips(
+            [before_BTND, after_BTND] if asks_before else [after_BTND]
+        )
+        found_BE = self._engine.predict(
+            clips_BTND, [self._engine.config.scene_query] * len(clips_BTND)
+        )
+        if known is None or asks_before:
+            known = self._scene = (before_BTND, found_BE[0])
+        changes: npt.NDArray[np.float32] = 1.0 - found_BE[-len(after_BTND) :] @ known[1]
+        return np.clip(changes, 0.0, 2.0)
 
     def explain(
         self, initial_BTND: Tokens, final_BTND: Tokens, actions: Sequence[str]
