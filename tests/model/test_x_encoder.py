@@ -7,7 +7,7 @@ import torch
 from transformers import VJEPA2Config, VJEPA2Model
 
 from vljepa_ros.config import XEncoderConfig
-from vljepa_ros.model.x_encoder import XEncoder
+from vljepa_ros.model.x_encoder import XEncoder, vjepa2_config
 
 CONFIG = XEncoderConfig(crop_px=32, width=24, layers=2, heads=2)
 
@@ -33,6 +33,18 @@ def test_places_run_row_by_row() -> None:
     changed[..., :16, 16:] += 1.0
     moved = (x_encoder(changed) - x_encoder(pixels)).abs().amax(dim=-1)[0, 0] > 1e-6
     assert moved.tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize(("heads", "frames"), [(2, 2), (1, 4)])
+@torch.no_grad()
+def test_rotary_tables_change_no_bit_of_v_jepa_2(heads: int, frames: int) -> None:
+    config = dataclasses.replace(CONFIG, crop_px=64, heads=heads, frames_per_pass=frames)
+    x_encoder = XEncoder(config).eval()
+    official = VJEPA2Model(vjepa2_config(config)).encoder.eval()
+    official.load_state_dict(x_encoder.backbone.state_dict())
+    pixels = torch.randn(2, frames, 3, 64, 64)
+    wanted = official(pixel_values_videos=pixels).last_hidden_state
+    assert torch.equal(x_encoder(pixels).flatten(1, 2), wanted)
 
 
 @torch.no_grad()

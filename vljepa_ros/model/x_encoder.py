@@ -7,6 +7,7 @@ from transformers import VJEPA2Config, VJEPA2Model
 
 from vljepa_ros.config import XEncoderConfig
 from vljepa_ros.model.initialise import small_init_std
+from vljepa_ros.model.rotary import use_tables
 
 
 def vjepa2_config(config: XEncoderConfig, attention: str = "sdpa") -> VJEPA2Config:
@@ -49,6 +50,7 @@ class XEncoder(nn.Module):
         self.config = config
         # VJEPA2Model also carries V-JEPA 2's own mask predictor, which VL-JEPA never runs.
         self.backbone: nn.Module = VJEPA2Model(vjepa2_config(config, attention)).encoder
+        use_tables(self.backbone)
 
     @property
     def tokens_per_tubelet(self) -> int:
