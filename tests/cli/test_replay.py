@@ -153,7 +153,7 @@ def test_no_time(start: str, bag: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_notes_are_said(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bag = write_bag(tmp_path / "bag", [*film(), raw(picture(), stamp_of(9), encoding="odd")])
     assert run(model, bag, "-o", tmp_path / "out.mcap") == 0
-    assert "1 images left out" in capsys.readouterr().err
+    assert "1 image left out" in capsys.readouterr().err
 
 
 def test_without_rosbags_it_says_how_to_get_it(
