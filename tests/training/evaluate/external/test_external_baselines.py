@@ -78,7 +78,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_a_clip_is_the_mean_of_its_frames(folder: Path) -> None:
-    embedder = load(folder, "cpu")
+    embedder = load(folder, "cpu", "float32")
     rng = np.random.default_rng(0)
     frames_THWC = rng.integers(0, 256, (3, 32, 40, 3), dtype=np.uint8)
     clips = [frames_THWC, *(frames_THWC[[i]] for i in range(3))]
@@ -89,7 +89,7 @@ def test_a_clip_is_the_mean_of_its_frames(folder: Path) -> None:
 
 
 def test_texts_are_what_transformers_makes_of_them(folder: Path) -> None:
-    embedder = load(folder, "cpu")
+    embedder = load(folder, "cpu", "float32")
     texts = ["opening something", "tearing", "something " * 50]
     found_BE = embedder.embed_texts(texts)
     model = transformers.AutoModel.from_pretrained(folder).eval()
@@ -156,7 +156,7 @@ def test_perception_encoder_sees_a_clip_at_once(tmp_path: Path) -> None:
 def test_other_models_are_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
     with pytest.raises(DataError, match="type 'gpt2'; known are clip, siglip"):
-        load(tmp_path, "cpu")
+        load(tmp_path, "cpu", "float32")
     (tmp_path / "config.json").write_text('{"model_type": "clip"}')
     with pytest.raises(DataError, match="as save_pretrained writes them"):
-        load(tmp_path, "cpu")
+        load(tmp_path, "cpu", "float32")
