@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -161,7 +162,7 @@ class _Loop:
                 metrics["grad_norm"],
                 step,
                 config.engine.explodes_at,
-                lambda step=step, parts=parts: self._keep(step, parts),  # type: ignore[misc]
+                partial(self._keep, step, parts),
             )
             watch.step(step, self._seconds, {"loss": loss} | metrics | self._counts())
             if step + 1 in config.keep_at and ranks.first:

@@ -60,7 +60,9 @@ def learn(
     well, and how undecided it is between kinds says more than its odds alone.
     """
     true_R = share_R if true_R is None else true_R
-    mean_W, spread_W = input_RW.mean(dim=0), input_RW.std(dim=0).clamp(min=1e-6)
+    mean_W, spread_W = input_RW.mean(dim=0), input_RW.std(dim=0)
+    # What never varied says nothing; divided by next to nothing, it would shout when it does.
+    spread_W = torch.where(spread_W > 1e-6, spread_W, 1.0)
     network = _fit((input_RW - mean_W) / spread_W, share_R, ~aside_R, run, kind_R)
     first, last = network[0], network[3]
     assert isinstance(first, nn.Linear) and isinstance(last, nn.Linear)

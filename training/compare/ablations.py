@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from training.compare.embedding_learners import JepaLearner, WithoutQuery
+from training.compare.embedding_learners import JepaLearner
 from training.compare.frozen import Frozen
 from training.distributed import ALONE
 from training.embed import contrast
@@ -62,16 +62,6 @@ ABLATIONS: Mapping[str, Ablation] = {
 }
 
 
-class CausalPredictor(Predictor):
-    """A predictor whose tokens do not see those after them."""
-
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
-        self.backbone.config.is_causal = True
-        for layer in self.backbone.layers:
-            layer.self_attn.is_causal = True
-
-
 class LastTokenPredictor(Predictor):
     """A predictor whose embedding is read at the last token that is no padding."""
 
@@ -96,7 +86,6 @@ class AblatedLearner(JepaLearner):
         )
         self._y_learns = ablation.y_lr_share > 0
         self._known: dict[str, Embeddings] = {}
-        self._without_query = WithoutQuery(frozen)
         if self._y_learns:
             self._y_encoder = copy.deepcopy(frozen.model.y_encoder).requires_grad_()
             self._module["y_encoder"] = self._y_encoder
@@ -109,7 +98,7 @@ class AblatedLearner(JepaLearner):
         self._known.clear()
         loss, metrics = super().loss(batch)
         if self._ablation.direct_weight > 0:
-            loss = loss + self._ablation.direct_weight * self._direct(batch)
+            loss = loss + self._ablation.direct_weight * self._contrast_without_query(batch)[0]
         return loss, metrics
 
     def _objective(self, pairs: Pairs) -> tuple[Tensor, dict[str, float]]:
@@ -121,24 +110,6 @@ class AblatedLearner(JepaLearner):
             # Nothing is compared by temperature; it stays as it is.
             loss = away_B.mean() + 0.0 * pairs.scale
         return loss, metrics
-
-    def _direct(self, batch: dict[str, Tensor]) -> Tensor:
-        """InfoNCE of the rows that can be answered without hearing the query."""
-        known_B = self._without_query.rows(batch)
-        if not known_B.any():
-            nothing: Tensor = self._temperature().sum() * 0.0
-            return nothing
-        names = ("tokens_BTND", "query_ids_BL", "query_mask_BL", "target_row_B", "key_B")
-        some = batch | {name: batch[name][known_B] for name in names}
-        ids_BL, mask_BL = some["query_ids_BL"][:, :0], some["query_mask_BL"][:, :0]
-        predicted_BE = self._layers(self._dropped(some), ids_BL, mask_BL)
-        target_BE = self._targets(some)
-        none_BKE = target_BE.new_zeros(len(target_BE), 1, target_BE.shape[1])
-        none_BK = torch.zeros_like(none_BKE[..., 0], dtype=torch.bool)
-        pairs = Pairs(
-            predicted_BE, target_BE, none_BKE, self._temperature(), some["key_B"], none_BK
-        )
-        return contrast(pairs, ALONE)[0]
 
     def _text_embeddings(self, texts: Sequence[str]) -> Embeddings:
         if not self._y_learns:
@@ -155,10 +126,13 @@ class AblatedLearner(JepaLearner):
 
 
 def _layers(frozen: Frozen, ablation: Ablation) -> Predictor:
-    kind: type[Predictor] = Predictor
-    if ablation.causal:
-        kind = CausalPredictor
-    if ablation.last_token:
-        kind = LastTokenPredictor
     half = max(1, frozen.config.predictor.layers // 2)
-    return frozen.layers(half if ablation.half_depth else 0, kind)
+    layers = frozen.layers(
+        half if ablation.half_depth else 0,
+        LastTokenPredictor if ablation.last_token else Predictor,
+    )
+    if ablation.causal:
+        layers.backbone.config.is_causal = True
+        for layer in layers.backbone.layers:
+            layer.self_attn.is_causal = True
+    return layers

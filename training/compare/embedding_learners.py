@@ -48,6 +48,8 @@ class _Embedding:
         self._y_encoder: nn.Module = frozen.model.y_encoder
         self._temperature = Temperature()
         self._module = nn.ModuleDict({"layers": self._layers, "temperature": self._temperature})
+        config = frozen.config
+        self._fixed = frozen.query_ids([config.caption_query, config.scene_query, LABEL_QUERY])
 
     def module(self) -> nn.Module:
         return self._module
@@ -85,6 +87,29 @@ class _Embedding:
         return Pairs(
             predicted_BE, target_BE, candidate_BKE, self._temperature(), batch["key_B"], exists_BK
         )
+
+    def _contrast_without_query(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        """InfoNCE of the rows that can be answered without hearing the query, none heard."""
+        known_B = self._needs_no_query(batch)
+        if not known_B.any():
+            return self._temperature().sum() * 0.0, {}
+        names = ("tokens_BTND", "query_ids_BL", "query_mask_BL", "target_row_B", "key_B")
+        some = batch | {name: batch[name][known_B] for name in names}
+        ids_BL, mask_BL = some["query_ids_BL"][:, :0], some["query_mask_BL"][:, :0]
+        predicted_BE = self._layers(self._dropped(some), ids_BL, mask_BL)
+        loss, metrics = contrast(self._pairs(some, predicted_BE), ALONE)
+        return loss, metrics | {"rows_used": float(known_B.float().mean())}
+
+    def _needs_no_query(self, batch: dict[str, Tensor]) -> Tensor:
+        """Rows (B,) of captions and labels: one and the same query each."""
+        ids_BL, mask_BL = batch["query_ids_BL"], batch["query_mask_BL"]
+        found_B = torch.zeros(len(ids_BL), dtype=torch.bool, device=ids_BL.device)
+        for fixed_L, there_L in zip(*self._fixed, strict=True):
+            length = int(there_L.sum())
+            if ids_BL.shape[1] >= length:
+                same_B = (ids_BL[:, :length] == fixed_L[:length].to(ids_BL.device)).all(dim=1)
+                found_B |= same_B & (mask_BL.sum(dim=1) == length)
+        return found_B
 
     def _targets(self, batch: dict[str, Tensor]) -> Tensor:
         """Embeddings (B, E) of the targets alone: the other texts of a batch are not read."""
@@ -180,41 +205,14 @@ class JepaLearner(_Embedding):
         return texts
 
 
-class WithoutQuery:
-    """Which rows can be answered without hearing the query."""
-
-    def __init__(self, frozen: Frozen) -> None:
-        config = frozen.config
-        self._fixed = frozen.query_ids([config.caption_query, config.scene_query, LABEL_QUERY])
-
-    def rows(self, batch: dict[str, Tensor]) -> Tensor:
-        """Rows (B,) of captions and labels: one and the same query each."""
-        ids_BL, mask_BL = batch["query_ids_BL"], batch["query_mask_BL"]
-        found_B = torch.zeros(len(ids_BL), dtype=torch.bool, device=ids_BL.device)
-        for fixed_L, there_L in zip(*self._fixed, strict=True):
-            length = int(there_L.sum())
-            if ids_BL.shape[1] >= length:
-                same_B = (ids_BL[:, :length] == fixed_L[:length].to(ids_BL.device)).all(dim=1)
-                found_B |= same_B & (mask_BL.sum(dim=1) == length)
-        return found_B
-
-
 class DualLearner(_Embedding):
     """The same layers over the visual tokens alone."""
 
     def __init__(self, frozen: Frozen, batches: Dataset[dict[str, Tensor]]) -> None:
         super().__init__(frozen, batches, own_candidates=False)
-        self._without_query = WithoutQuery(frozen)
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        known_B = self._without_query.rows(batch)
-        if not known_B.any():
-            return self._temperature().sum() * 0.0, {}
-        names = ("tokens_BTND", "query_ids_BL", "query_mask_BL", "target_row_B", "key_B")
-        some = batch | {name: batch[name][known_B] for name in names}
-        predicted_BE = self._embed(self._dropped(some), some["query_ids_BL"], some["query_mask_BL"])
-        loss, metrics = contrast(self._pairs(some, predicted_BE), ALONE)
-        return loss, metrics | {"rows_used": float(known_B.float().mean())}
+        return self._contrast_without_query(batch)
 
     def _embed(self, tokens_BTND: Tensor, ids_BL: Tensor, mask_BL: Tensor) -> Tensor:
         """Whatever the query."""

@@ -71,10 +71,10 @@ def make(name: str, frozen: Frozen, streams: Streams, seed: int) -> Learner:
         "dual": lambda: DualLearner(frozen, streams.batches(seed)),
         "symbolic": lambda: SymbolicLearner(frozen, streams.labels(seed)),
     }
-    for ablation, changed in ABLATIONS.items():
-        makers[ablation] = lambda c=changed: AblatedLearner(frozen, streams.batches(seed), c)  # type: ignore[misc]
+    if name in ABLATIONS:
+        return AblatedLearner(frozen, streams.batches(seed), ABLATIONS[name])
     if name not in makers:
-        known = ", ".join(makers)
+        known = ", ".join((*makers, *ABLATIONS))
         raise ConfigError(f"unknown learner {name!r}; use some of {known}")
     return makers[name]()
 
