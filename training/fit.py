@@ -19,7 +19,7 @@ from training import milestones
 from training.distributed import ALONE, Ranks
 from training.optim import Schedule, learning_rate, param_groups, set_learning_rate
 from training.parallel import Batch, Metrics, Parallel, Stage
-from training.state import Progress, States
+from training.state import Progress, StateError, States
 from training.stop import Guard, Interruption, keep_batch, left_to_the_run
 from training.watch import Watch
 from vljepa_ros.config import ConfigError
@@ -119,6 +119,24 @@ class Counting(Protocol):
     def counts(self) -> Metrics: ...
 
 
+@runtime_checkable
+class Streamed(Protocol):
+    """Batches in an order of their own: where they are is saved, not computed from the step."""
+
+    loader: str
+    """Its name, as recipes give it in `shards.loader`."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        """This rank's parts, one after the other, without end."""
+        ...
+
+    def position(self) -> bytes:
+        """What `go_on` needs to give the part after the one that was given last."""
+        ...
+
+    def go_on(self, position: bytes) -> None: ...
+
+
 class _Loop:
     """The steps of one run, from where its newest state left it."""
 
@@ -139,10 +157,25 @@ class _Loop:
         self._trained = [p for group in self._optimiser.param_groups for p in group["params"]]
         self._lr_at = learning_rate(config.schedule, config.lr, config.warmup_steps, config.steps)
         self._batches_of_run = stage.batches()
-        position = {"seed": config.seed, "batch_size": config.batch_size}
-        self._states = States(out, ranks, engine.keep_states, position)
+        self._states = States(out, ranks, engine.keep_states, self._position())
         self._done = self._states.load(stage.module(), self._optimiser)
+        data = self._batches_of_run
+        if isinstance(data, Streamed) and self._done.step and not self._done.loader:
+            raise StateError(
+                f"{out} was trained without shards.loader {data.loader}; train into another folder "
+                "with --out"
+            )
         self._started = self._saved = time.monotonic()
+
+    def _position(self) -> dict[str, int | str]:
+        """Settings without which neither the step nor a loader's position says what was seen."""
+        config = self._config
+        position: dict[str, int | str] = {"seed": config.seed, "batch_size": config.batch_size}
+        data = self._batches_of_run
+        if not isinstance(data, Streamed):
+            return position | {"shards.loader": "plain"}
+        position |= {"shards.loader": data.loader, "ranks": self._ranks.world}
+        return position | {"engine.parts": config.engine.parts, "workers": config.workers}
 
     @property
     def _seconds(self) -> float:
@@ -186,7 +219,7 @@ class _Loop:
         last = step + 1 == self._config.steps
         silent_s = self._ranks.largest(time.monotonic() - self._saved)
         if silent_s > self._config.save_every_s or last or asked:
-            progress = Progress(step + 1, self._seconds)
+            progress = Progress(step + 1, self._seconds, self._loader_position())
             self._states.save(progress, self._stage.module(), self._optimiser)
             self._saved = time.monotonic()
         if asked and not last:
@@ -212,8 +245,31 @@ class _Loop:
 
     def _batches(self, watch: Watch) -> Iterator[tuple[int, list[Batch]]]:
         """This rank's parts of each batch that is still to come."""
-        config, own = self._config, self._config.engine.parts
-        first = self._done.step
+        loaded = self._streamed() if isinstance(self._batches_of_run, Streamed) else self._indexed()
+        for step in range(self._done.step, self._config.steps):
+            with watch.waiting():
+                parts = [next(loaded) for _ in range(self._config.engine.parts)]
+            yield step, parts
+
+    def _streamed(self) -> Iterator[Batch]:
+        """This rank's parts, in the loader's own order."""
+        assert isinstance(self._batches_of_run, Streamed)
+        if self._done.loader:
+            self._batches_of_run.go_on(self._done.loader)
+        loaded = iter(self._batches_of_run)
+        # A loader draws when it begins, which a resumed run's dropout must not notice.
+        with torch.random.fork_rng(devices=[]):
+            first = next(loaded)
+        yield first
+        yield from loaded
+
+    def _loader_position(self) -> bytes:
+        data = self._batches_of_run
+        return data.position() if isinstance(data, Streamed) else b""
+
+    def _indexed(self) -> Iterator[Batch]:
+        """This rank's parts, computed from the step."""
+        config, first = self._config, self._done.step
         loader: DataLoader[Batch] = DataLoader(
             self._batches_of_run,
             batch_size=None,
@@ -224,11 +280,7 @@ class _Loop:
             # Else it would draw a number of its own, and a resumed run's dropout would be another.
             generator=torch.Generator(),
         )
-        loaded = iter(loader)
-        for step in range(first, config.steps):
-            with watch.waiting():
-                parts = [next(loaded) for _ in range(own)]
-            yield step, parts
+        return iter(loader)
 
     def _step(self, step: int, parts: list[Batch]) -> tuple[float, dict[str, float]]:
         """One step of the optimiser; the batch's loss over all ranks, and this rank's metrics."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from training.embed import EmbedSettings
 from training.fit import EngineConfig, FitConfig
@@ -121,6 +122,8 @@ class ShardSources:
     """Folder below `root` → weight."""
     aside: Mapping[str, float] = field(default_factory=dict)
     """The same, for what the predictor never sees: it validates, and teaches the Y-decoder."""
+    loader: Literal["plain", "energon"] = "plain"
+    """"plain" reads samples at random, "energon" stretches of shards (docs/training-data.md)."""
     max_skipped_share: float = 0.01
     skipped_log: str = ""
 

@@ -52,6 +52,8 @@ class Progress:
     """The next step."""
     seconds: float = 0.0
     """Trained so far."""
+    loader: bytes = b""
+    """Where this rank's loader is, where the step does not say it."""
 
 
 class States:
@@ -62,7 +64,7 @@ class States:
         out: Path,
         ranks: Ranks = ALONE,
         keep: int = 2,
-        position: Mapping[str, int] | None = None,
+        position: Mapping[str, int | str] | None = None,
     ) -> None:
         """
         Args:
@@ -88,6 +90,10 @@ class States:
         self._ranks.wait()
         tensors = dict(_weights(module)) | dict(_moments(module, optimiser))
         tensors |= {f"random.{self._ranks.rank}.{n}": x for n, x in _random_state().items()}
+        if progress.loader:
+            tensors[self._loader_name] = torch.frombuffer(
+                bytearray(progress.loader), dtype=torch.uint8
+            )
         writer = HuggingFaceStorageWriter(str(partial), save_distributed=True)
         written = async_save(
             tensors,
@@ -193,10 +199,21 @@ class States:
                 for name, size in saved.items()
                 if name.startswith(own)
             }
-        load(weights | moments | random, storage_reader=reader, no_dist=self._group is None)
+        loader = {
+            name: torch.empty(size, dtype=torch.uint8)
+            for name, size in saved.items()
+            if name == self._loader_name
+        }
+        wanted = weights | moments | random | loader
+        load(wanted, storage_reader=reader, no_dist=self._group is None)
         _set_moments(moments, module, optimiser)
         _set_random_state({name.rpartition(".")[2]: x for name, x in random.items()})
-        return Progress(step, float(manifest["seconds"]))
+        position = b"".join(tensor.numpy().tobytes() for tensor in loader.values())
+        return Progress(step, float(manifest["seconds"]), position)
+
+    @property
+    def _loader_name(self) -> str:
+        return f"loader.{self._ranks.rank}"
 
     def _check_position(self, manifest: dict[str, Any], folder: Path) -> None:
         for name, value in manifest.get("position", {}).items():

@@ -234,7 +234,7 @@ class Chain:
     def _reliability_from_shards(self) -> Reliability | None:
         """Of scenes and words alone; None where too little was kept aside to tell."""
         config, run = self.recipe.reliability, self.recipe.y_decoder
-        asked = ShardData(self.recipe, self.tokenizer, ALONE, self.out).decode(run, self.model)
+        asked = ShardData(self.recipe, self.tokenizer, ALONE, self.out).aside(run, self.model)
         if asked.samples < config.fewest_samples:
             self.say(
                 f"not measured: {asked.samples} samples kept aside are fewer than "

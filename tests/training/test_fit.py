@@ -1,13 +1,16 @@
 """A run that was cut off continues exactly, and a loss that is no number stops it."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, IterableDataset
 
-from training.fit import FitConfig, fit
+from training.fit import EngineConfig, FitConfig, fit
+from training.state import StateError
 from training.stop import LossError
 
 
@@ -17,11 +20,34 @@ class Batches(Dataset[dict[str, Tensor]]):
         return {"x": torch.randn(8, 3, generator=generator)}
 
 
+class Counted(IterableDataset[dict[str, Tensor]]):
+    """Batches whose place nobody can compute: each is drawn from what the one before left."""
+
+    loader = "counted"
+
+    def __init__(self) -> None:
+        self._generator = torch.Generator().manual_seed(3)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        torch.rand(())  # as loaders do when they begin
+        while True:
+            yield {"x": torch.randn(8, 3, generator=self._generator)}
+
+    def position(self) -> bytes:
+        return self._generator.get_state().numpy().tobytes()
+
+    def go_on(self, position: bytes) -> None:
+        self._generator.set_state(torch.frombuffer(bytearray(position), dtype=torch.uint8))
+
+
 class Line:
     """Learns x → sum(x); stops by itself after `dies_at` losses."""
 
-    def __init__(self, dies_at: int | None = None, poison: bool = False) -> None:
+    def __init__(
+        self, dies_at: int | None = None, poison: bool = False, streamed: bool = False
+    ) -> None:
         torch.manual_seed(0)
+        self._streamed = streamed
         self._net = nn.Linear(3, 1)
         self._left = dies_at
         self._poison = poison
@@ -33,14 +59,14 @@ class Line:
         return [(self._net, 1.0)]
 
     def batches(self) -> Dataset[dict[str, Tensor]]:
-        return Batches()
+        return Counted() if self._streamed else Batches()
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         if self._left is not None:
             self._left -= 1
             if self._left < 0:
                 raise KeyboardInterrupt
-        wanted = batch["x"].sum(dim=1, keepdim=True)
+        wanted = batch["x"].sum(dim=1, keepdim=True) + torch.rand(())
         loss = (self._net(batch["x"]).float() - wanted).square().mean()
         return loss * (float("nan") if self._poison else 1.0), {}
 
@@ -57,12 +83,25 @@ def train(out: Path, **kwargs: int) -> list[Tensor]:
     return [p.detach().clone() for p in line.module().parameters()]
 
 
-def test_resumed_equals_unbroken(tmp_path: Path) -> None:
-    unbroken = train(tmp_path / "a")
+@pytest.mark.parametrize("streamed", [False, True])
+def test_resumed_equals_unbroken(tmp_path: Path, streamed: bool) -> None:
+    unbroken = train(tmp_path / "a", streamed=streamed)
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "b", dies_at=7)
-    resumed = train(tmp_path / "b")
+        train(tmp_path / "b", streamed=streamed, dies_at=7)
+    resumed = train(tmp_path / "b", streamed=streamed)
     assert all(torch.equal(x, y) for x, y in zip(unbroken, resumed, strict=True))
+
+
+def test_a_run_does_not_go_on_with_another_loader(tmp_path: Path) -> None:
+    train(tmp_path / "streamed", streamed=True)
+    with pytest.raises(StateError, match=r"shards\.loader counted, not plain"):
+        train(tmp_path / "streamed")
+    train(tmp_path / "plain")
+    with pytest.raises(StateError, match=r"shards\.loader plain, not counted"):
+        train(tmp_path / "plain", streamed=True)
+    with pytest.raises(StateError, match=r"engine\.parts 1, not 2"):
+        halves = replace(CONFIG, engine=EngineConfig(parts=2))
+        fit(Line(streamed=True), halves, tmp_path / "streamed", say=lambda _: None)
 
 
 def test_a_finished_run_is_loaded_not_trained(tmp_path: Path) -> None:

@@ -166,12 +166,8 @@ class ShardBatches(Dataset[dict[str, Tensor]]):
         ]
 
     def counts(self) -> dict[str, float]:
-        """For the log: the share of samples that were skipped, and the texts that were cut."""
-        drawn = max(1, self.tally.drawn)
-        return {
-            "skipped_share": self.tally.skipped / drawn,
-            "cut_texts": float(self.tally.cut_texts),
-        }
+        """See `Tally.counts`."""
+        return self.tally.counts()
 
     def rows(self, index: int) -> list[Row]:
         """The rows of part `index` % parts of the batch of step `index` // parts."""

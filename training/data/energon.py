@@ -9,13 +9,14 @@ or workers gives other batches.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 from torch import Tensor
+from torch.utils.data import IterableDataset
 
 try:
     from megatron import energon
@@ -25,6 +26,7 @@ except ImportError as error:
         "this loader needs megatron-energon: pip install -r requirements/optional/cluster.txt"
     ) from error
 
+from training.data import energon_state
 from training.data.batches import Clips, ShardsConfig
 from training.data.command import on_folder
 from training.data.errors import DataError, SampleError
@@ -122,8 +124,10 @@ class Encoder(energon.TaskEncoder):  # type: ignore[misc]
         return batch | sample_tensors(self._tokenizer, asked, self._tally)
 
 
-class EnergonBatches:
+class EnergonBatches(IterableDataset[dict[str, Tensor]]):
     """Endless batches of one rank, in the form that `ShardBatches` gives them."""
+
+    loader = "energon"
 
     def __init__(
         self,
@@ -132,6 +136,7 @@ class EnergonBatches:
         model: ModelConfig,
         batch_size: int,
         seed: int,
+        parts: int = 1,
         rank: int = 0,
         world: int = 1,
         workers: int = 0,
@@ -139,7 +144,8 @@ class EnergonBatches:
     ) -> None:
         """
         Args:
-            batch_size: rows of all ranks together.
+            batch_size: rows of all parts together.
+            parts: over all ranks.
             workers: processes that decode, for this rank.
             shuffle: samples, not decoded, from which the next one is drawn.
 
@@ -147,8 +153,9 @@ class EnergonBatches:
             DataError: sizes that do not fit, a folder that is not prepared, or task shares, which
                 energon has not: write each task into a folder of its own.
         """
-        if batch_size < 1 or batch_size % world:
-            raise DataError(f"batch_size {batch_size} cannot be shared equally by {world} ranks")
+        parts = max(parts, world)
+        if batch_size < 1 or batch_size % parts:
+            raise DataError(f"batch_size {batch_size} cannot be cut into {parts} equal parts")
         if config.task_shares:
             raise DataError(
                 "energon mixes folders, not tasks; write each task into a folder of its own and "
@@ -168,7 +175,7 @@ class EnergonBatches:
             dataset = energon.get_train_dataset(
                 blend(config, Path(folder)),
                 worker_config=workers_of,
-                batch_size=batch_size // world,
+                batch_size=batch_size // parts,
                 shuffle_buffer_size=shuffle,
                 max_samples_per_sequence=SEQUENCE_SAMPLES,
                 task_encoder=Encoder(config, tokenizer, model, self.tally),
@@ -178,13 +185,21 @@ class EnergonBatches:
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         return iter(self._loader)
 
-    def state(self) -> Any:
-        """What `restore` needs to go on behind the batch that was read last; can be pickled."""
-        return self._loader.save_state_rank()
+    def counts(self) -> dict[str, float]:
+        """See `Tally.counts`."""
+        return self.tally.counts()
 
-    def restore(self, state: Any) -> None:
-        """Go on where `state` was taken: same rank, world, workers and batch size."""
-        self._loader.restore_state_rank(state)
+    def position(self) -> bytes:
+        """What `go_on` needs to go on behind the batch that was read last."""
+        return energon_state.to_bytes(self._loader.save_state_rank())
+
+    def go_on(self, position: bytes) -> None:
+        """Go on where `position` was taken: same rank, world, workers and batch size.
+
+        Raises:
+            DataError: it is none.
+        """
+        self._loader.restore_state_rank(energon_state.from_bytes(position))
 
 
 def blend(config: ShardsConfig, folder: Path) -> Path:
@@ -195,15 +210,26 @@ def blend(config: ShardsConfig, folder: Path) -> Path:
     """
     if not config.mixture:
         raise DataError("the mixture is empty; name at least one folder of shards")
-    parts = []
-    for name, weight in config.mixture.items():
-        path = (Path(config.root) / name).resolve()
-        if not (path / META / "dataset.yaml").exists():
-            raise DataError(f"{path} is not prepared; run python -m training.data.energon {path}")
-        parts.append({"path": str(path), "weight": weight})
+    check(Path(config.root), config.mixture)
+    parts = [
+        {"path": str((Path(config.root) / name).resolve()), "weight": weight}
+        for name, weight in config.mixture.items()
+    ]
     described = folder / "mixture.yaml"
     described.write_text(yaml.safe_dump(BLEND | {"splits": {"train": {"blend": parts}}}))
     return described
+
+
+def check(root: Path, *mixtures: Mapping[str, float]) -> None:
+    """Whether every folder is prepared.
+
+    Raises:
+        DataError: one is not.
+    """
+    for name in dict.fromkeys(name for mixture in mixtures for name in mixture):
+        path = (root / name).resolve()
+        if not (path / META / "dataset.yaml").exists():
+            raise DataError(f"{path} is not prepared; run python -m training.data.energon {path}")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from training.data.batches import ShardBatches, ShardsConfig
 from training.data.catalogue import strata
+from training.data.errors import DataError
 from training.distributed import Ranks
 from training.embed import EmbedData
 from training.fit import FitConfig
 from training.runs import VALIDATION_BATCHES, EmbedRun, Recipe, YDecoderRun
 from vljepa_ros.model.text import Tokenizer
 from vljepa_ros.model.vljepa import VLJepa
+
+if TYPE_CHECKING:
+    from training.data.energon import EnergonBatches
 
 VALIDATION_ROWS = 64
 """Most rows of a validation batch on one rank: all of them lie in memory while a run lasts."""
@@ -50,6 +55,8 @@ class ShardData:
             strata(root, run.mixture or self._shards.mixture, run.task_shares)
         if self._shards.aside:
             strata(root, self._shards.aside, {})
+        if self._shards.loader == "energon":
+            _energon().check(root, *[run.mixture or self._shards.mixture for run in runs])
 
     def embed(self, run: EmbedRun, model: VLJepa) -> EmbedData:
         """Clips, queries and targets of the run's mixture, and of what is kept aside."""
@@ -64,7 +71,7 @@ class ShardData:
             max_skipped_share=self._shards.max_skipped_share,
             skipped_log=self._skipped_log,
         )
-        batches = self._batches(config, model, fit, fit.seed, fit.parts(self._ranks))
+        batches = self._read(config, model, fit, fit.seed)
         validation = self._validation(model, fit) if self._shards.aside else []
         return EmbedData(batches, validation)
 
@@ -72,26 +79,58 @@ class ShardData:
         """This rank's share of batches that are kept aside."""
         ranks = self._ranks
         rows = min(fit.batch_size // ranks.world, VALIDATION_ROWS) * ranks.world
-        aside = self._aside(model, replace(fit, batch_size=rows), fit.seed + 1, ranks.world)
+        config = self._of_aside(model)
+        aside = ShardBatches(config, self._tokenizer, model.config, rows, fit.seed + 1, ranks.world)
         return [aside[step * ranks.world + ranks.rank] for step in range(VALIDATION_BATCHES)]
 
-    def decode(self, run: YDecoderRun, model: VLJepa) -> ShardBatches:
+    def decode(self, run: YDecoderRun, model: VLJepa) -> ShardBatches | EnergonBatches:
         """Samples that the predictor was not trained on; its own where none were kept aside."""
-        fit = run.fit
-        return self._aside(model, fit, fit.seed + 2, fit.parts(self._ranks))
+        return self._read(self._of_aside(model), model, run.fit, run.fit.seed + 2)
 
-    def _aside(self, model: VLJepa, fit: FitConfig, seed: int, parts: int) -> ShardBatches:
-        mixture = self._shards.aside or self._shards.mixture
-        config = ShardsConfig(
-            mixture,
+    def aside(self, run: YDecoderRun, model: VLJepa) -> ShardBatches:
+        """The same samples, read at random whatever the loader."""
+        config, fit = self._of_aside(model), run.fit
+        return ShardBatches(
+            config,
+            self._tokenizer,
+            model.config,
+            fit.batch_size,
+            fit.seed + 2,
+            fit.parts(self._ranks),
+        )
+
+    def _of_aside(self, model: VLJepa) -> ShardsConfig:
+        return ShardsConfig(
+            self._shards.aside or self._shards.mixture,
             self._shards.root,
             frames=model.config.clip_frames,
             max_skipped_share=self._shards.max_skipped_share,
             skipped_log=self._skipped_log,
         )
-        return self._batches(config, model, fit, seed, parts)
 
-    def _batches(
-        self, config: ShardsConfig, model: VLJepa, fit: FitConfig, seed: int, parts: int
-    ) -> ShardBatches:
-        return ShardBatches(config, self._tokenizer, model.config, fit.batch_size, seed, parts)
+    def _read(
+        self, config: ShardsConfig, model: VLJepa, fit: FitConfig, seed: int
+    ) -> ShardBatches | EnergonBatches:
+        """By the recipe's loader.
+
+        Raises:
+            DataError: it is not installed, or cannot work so.
+        """
+        ranks, parts = self._ranks, fit.parts(self._ranks)
+        of_run = (config, self._tokenizer, model.config, fit.batch_size, seed, parts)
+        if self._shards.loader == "plain":
+            return ShardBatches(*of_run)
+        if fit.workers < 1:
+            raise DataError("energon reads in processes of its own; set the run's fit.workers to 1")
+        streamed: EnergonBatches = _energon().EnergonBatches(
+            *of_run, ranks.rank, ranks.world, fit.workers
+        )
+        return streamed
+
+
+def _energon() -> ModuleType:
+    try:
+        from training.data import energon
+    except ImportError as error:
+        raise DataError(str(error)) from error
+    return energon

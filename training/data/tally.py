@@ -54,6 +54,11 @@ class Tally:
         """Samples skipped in this process: where each lies, and why."""
         return dict(self._named)
 
+    def counts(self) -> dict[str, float]:
+        """For the log: the share of samples that were skipped, and the texts that were cut."""
+        skipped_share = self.skipped / max(1, self.drawn)
+        return {"skipped_share": skipped_share, "cut_texts": float(self.cut_texts)}
+
     def count_drawn(self) -> None:
         self._add(DRAWN, 1)
 

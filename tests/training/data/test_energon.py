@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import pickle
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -12,11 +11,13 @@ from typing import Any
 import pytest
 import torch
 from shard_media import picture, pictures, sample
-from torch import Tensor
+from torch import Tensor, nn
 
+from training import train
 from training.data.batches import ShardBatches, ShardsConfig
 from training.data.errors import DataError, SkippedTooManyError
 from training.data.writer import Draft, write_shards
+from training.fit import EngineConfig, FitConfig, fit
 from vljepa_ros.config import ModelConfig, XEncoderConfig
 from vljepa_ros.model.text import train_tokenizer
 
@@ -43,7 +44,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def loader(root: Path, mixture: dict[str, float] | None = None, **given: Any) -> Any:
     run = {"batch_size": 4, "seed": 3, "shuffle": 8} | {
-        k: given.pop(k) for k in ("batch_size", "rank", "world", "workers") if k in given
+        k: given.pop(k) for k in ("batch_size", "parts", "rank", "world", "workers") if k in given
     }
     config = ShardsConfig(mixture or {"a": 1.0}, str(root), **given)
     return energon.EnergonBatches(config, TOKENIZER, MODEL, **run)
@@ -71,10 +72,10 @@ def test_a_run_goes_on_behind_the_last_batch(root: Path, workers: int) -> None:
     batches = iter(first)
     for _ in range(7):
         next(batches)
-    state = pickle.loads(pickle.dumps(first.state()))
+    position = first.position()
     straight = list(islice(batches, 4))
     again = loader(root, workers=workers, augment=True)
-    again.restore(state)
+    again.go_on(position)
     for one, other in zip(straight, islice(iter(again), 4), strict=True):
         assert all(torch.equal(one[name], other[name]) for name in one)
 
@@ -116,6 +117,74 @@ def test_what_does_not_fit_says_the_mend(root: Path, tmp_path: Path) -> None:
         loader(tmp_path, {"new": 1.0})
     with pytest.raises(DataError, match="a folder of its own"):
         loader(root, task_shares={"caption": 1.0})
-    with pytest.raises(DataError, match="shared equally"):
+    with pytest.raises(DataError, match="cut into 2 equal parts"):
         loader(root, batch_size=5, world=2)
     assert energon.main([str(tmp_path / "gone")]) == 1
+
+
+class Killed(RuntimeError):
+    pass
+
+
+class Brightness:
+    """Learns one number from pictures; ends by itself after `dies_at` losses."""
+
+    def __init__(self, batches: Any, dies_at: int = 100) -> None:
+        torch.manual_seed(0)
+        self._net, self._batches, self._left = nn.Linear(1, 1), batches, dies_at
+
+    def module(self) -> nn.Module:
+        return self._net
+
+    def parts(self) -> list[tuple[nn.Module, float]]:
+        return [(self._net, 1.0)]
+
+    def batches(self) -> Any:
+        return self._batches
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        self._left -= 1
+        if self._left < 0:
+            raise Killed
+        grey_B1 = batch["pixels_BTCHW"].float().mean((1, 2, 3, 4))[:, None]
+        return (self._net(grey_B1 / 255) - 1 + torch.rand(())).square().mean(), {}
+
+    def evaluate(self) -> dict[str, float]:
+        return {}
+
+
+def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(root: Path, tmp_path: Path) -> None:
+    engine = EngineConfig(parts=2)
+    config = FitConfig(9, 4, warmup_steps=1, workers=2, threads=1, save_every_s=0.0, engine=engine)
+
+    def train(out: str, dies_at: int = 100) -> Tensor:
+        stage = Brightness(loader(root, workers=2, parts=2, augment=True), dies_at)
+        fit(stage, config, tmp_path / out, say=lambda _: None)
+        return torch.cat([p.detach().flatten() for p in stage.module().parameters()])
+
+    unbroken = train("a")
+    with pytest.raises(Killed):
+        train("b", dies_at=11)
+    assert torch.equal(train("b"), unbroken)
+
+
+def test_a_recipe_reads_by_it(root: Path, tmp_path: Path) -> None:
+    """And says before it begins what it lacks."""
+    out = ["tiny", "--out", str(tmp_path / "out"), "--set", f"shards.root={root}"]
+    out += ["shards.loader=energon", "shards.mixture={a: 1.0, b: 1.0}", "shards.aside={b: 1.0}"]
+    out += [f"{run}.fit.steps=2" for run in ("pretrain", "sft", "y_decoder")]
+    out += ["pretrain.task_shares={}"]
+    with pytest.raises(SystemExit, match=r"set the run's fit\.workers to 1"):
+        train.main(out)
+    out += [f"{run}.fit.workers=1" for run in ("pretrain", "sft", "y_decoder")]
+    pictures(tmp_path / "new", 1)
+    with pytest.raises(SystemExit, match="is not prepared"):
+        train.main([*out, f"sft.mixture={{{tmp_path / 'new'}: 1.0}}"])
+    train.main(out)
+    assert (tmp_path / "out" / "checkpoint" / "model.safetensors").exists()
+
+
+def test_a_position_that_is_none_says_so(root: Path) -> None:
+    for position in (b"", b"[", b'{"kind": "os.system", "value": {}}'):
+        with pytest.raises(DataError, match="cannot be read"):
+            loader(root, workers=1).go_on(position)
