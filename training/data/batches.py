@@ -90,6 +90,16 @@ class Clips:
         return pixels_TCHW if self._augment is None else self._augment(pixels_TCHW, seed)
 
 
+def described(place: str, sample: MediaSample) -> dict[str, str]:
+    """A sample for people who look into a lost loss."""
+    return {
+        "sample": place,
+        "source": sample.source,
+        "query": sample.query,
+        "target": sample.target,
+    }
+
+
 class Row(NamedTuple):
     """A sample of a batch with its clip."""
 
@@ -155,15 +165,7 @@ class ShardBatches(Dataset[dict[str, Tensor]]):
 
     def described(self, index: int) -> list[dict[str, str]]:
         """Which samples the rows of part `index` are, for people who look into a lost loss."""
-        return [
-            {
-                "sample": str(row.place),
-                "source": row.sample.source,
-                "query": row.sample.query,
-                "target": row.sample.target,
-            }
-            for row in self.rows(index)
-        ]
+        return [described(str(row.place), row.sample) for row in self.rows(index)]
 
     def counts(self) -> dict[str, float]:
         """See `Tally.counts`."""

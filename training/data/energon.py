@@ -27,7 +27,7 @@ except ImportError as error:
     ) from error
 
 from training.data import energon_state
-from training.data.batches import Clips, ShardsConfig
+from training.data.batches import Clips, ShardsConfig, described
 from training.data.command import on_folder
 from training.data.errors import DataError, SampleError
 from training.data.samples import EXTENSIONS, MediaSample, from_json
@@ -40,6 +40,9 @@ from vljepa_ros.model.text import Tokenizer
 META = ".nv-meta"
 DATASET = {"__module__": "megatron.energon", "__class__": "CrudeWebdataset"}
 BLEND = {"__module__": "megatron.energon", "__class__": "MetadatasetV2"}
+ROWS = "rows"
+"""Beside the tensors of a batch: which samples its rows are."""
+REMEMBERED_PARTS = 1000
 SHUFFLE_SAMPLES = 1000
 SEQUENCE_SAMPLES = 100
 """Samples that are read one after the other from a shard before another place is gone to."""
@@ -74,6 +77,8 @@ class Encoded(energon.Sample):  # type: ignore[misc]
 
     asked: MediaSample
     pixels_TCHW: Tensor
+    place: str
+    """Shard and key."""
 
 
 @energon.stateless  # type: ignore[untyped-decorator]
@@ -103,10 +108,11 @@ class Encoder(energon.TaskEncoder):  # type: ignore[misc]
         try:
             asked, pixels_TCHW = self._read(sample.members)
         except SampleError as error:
-            [source] = sample.__sources__
-            self._tally.skip(f"{source.shard_name} {sample.__key__}", str(error))
+            self._tally.skip(_place(sample), str(error))
             raise energon.SkipSample from error
-        return Encoded.derive_from(sample, asked=asked, pixels_TCHW=pixels_TCHW)
+        return Encoded.derive_from(
+            sample, asked=asked, pixels_TCHW=pixels_TCHW, place=_place(sample)
+        )
 
     def _read(self, members: dict[str, bytes]) -> tuple[MediaSample, Tensor]:
         extensions = [name for name in members if name in EXTENSIONS]
@@ -118,10 +124,16 @@ class Encoder(energon.TaskEncoder):  # type: ignore[misc]
         return asked, self._clips.augmented(pixels_TCHW, int(torch.randint(2**31, ())))
 
     @energon.stateless  # type: ignore[untyped-decorator]
-    def batch(self, encoded: list[Any]) -> dict[str, Tensor]:
+    def batch(self, encoded: list[Any]) -> dict[str, Any]:
         batch = {"pixels_BTCHW": torch.stack([sample.pixels_TCHW for sample in encoded])}
         asked = [sample.asked for sample in encoded]
-        return batch | sample_tensors(self._tokenizer, asked, self._tally)
+        rows = [described(sample.place, sample.asked) for sample in encoded]
+        return batch | sample_tensors(self._tokenizer, asked, self._tally) | {ROWS: rows}
+
+
+def _place(sample: Any) -> str:
+    [source] = sample.__sources__
+    return f"{source.shard_name} {sample.__key__}"
 
 
 class EnergonBatches(IterableDataset[dict[str, Tensor]]):
@@ -181,9 +193,21 @@ class EnergonBatches(IterableDataset[dict[str, Tensor]]):
                 task_encoder=Encoder(config, tokenizer, model, self.tally),
             )
         self._loader = energon.get_savable_loader(dataset)
+        self._world = world
+        self._given = 0
+        self._rows: dict[int, list[dict[str, str]]] = {}
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        return iter(self._loader)
+        for batch in self._loader:
+            self._rows[self._given] = batch.pop(ROWS)
+            self._rows.pop(self._given - REMEMBERED_PARTS, None)
+            self._given += 1
+            yield batch
+
+    def described(self, index: int) -> list[dict[str, str]]:
+        """Which samples the rows of part `index` are, counted as `ShardBatches` does; [] if it was
+        not among this rank's last ones."""
+        return self._rows.get(index // self._world, [])
 
     def counts(self) -> dict[str, float]:
         """See `Tally.counts`."""
@@ -191,7 +215,7 @@ class EnergonBatches(IterableDataset[dict[str, Tensor]]):
 
     def position(self) -> bytes:
         """What `go_on` needs to go on behind the batch that was read last."""
-        return energon_state.to_bytes(self._loader.save_state_rank())
+        return energon_state.to_bytes(self._given, self._loader.save_state_rank())
 
     def go_on(self, position: bytes) -> None:
         """Go on where `position` was taken: same rank, world, workers and batch size.
@@ -199,7 +223,8 @@ class EnergonBatches(IterableDataset[dict[str, Tensor]]):
         Raises:
             DataError: it is none.
         """
-        self._loader.restore_state_rank(energon_state.from_bytes(position))
+        self._given, state = energon_state.from_bytes(position)
+        self._loader.restore_state_rank(state)
 
 
 def blend(config: ShardsConfig, folder: Path) -> Path:

@@ -35,21 +35,26 @@ RECORDS = {
 KIND, VALUE = "kind", "value"
 
 
-def to_bytes(state: Any) -> bytes:
+def to_bytes(given: int, state: Any) -> bytes:
     """
+    Args:
+        given: parts that the loader has given.
+
     Raises:
         DataError: it holds what this energon's state did not hold when this was written.
     """
-    return json.dumps(_plain(state)).encode()
+    return json.dumps([given, _plain(state)]).encode()
 
 
-def from_bytes(data: bytes) -> Any:
-    """
+def from_bytes(data: bytes) -> tuple[int, Any]:
+    """What was given to `to_bytes`.
+
     Raises:
         DataError: these are no bytes of `to_bytes`.
     """
     try:
-        return _state(json.loads(data))
+        given, state = json.loads(data)
+        return int(given), _state(state)
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"the loader's saved position cannot be read ({error}); start again with another --out"

@@ -74,10 +74,14 @@ def test_a_run_goes_on_behind_the_last_batch(root: Path, workers: int) -> None:
         next(batches)
     position = first.position()
     straight = list(islice(batches, 4))
+    named = first.described(8)
     again = loader(root, workers=workers, augment=True)
     again.go_on(position)
     for one, other in zip(straight, islice(iter(again), 4), strict=True):
         assert all(torch.equal(one[name], other[name]) for name in one)
+    assert again.described(8) == named
+    texts = TOKENIZER.decode(straight[1]["text_ids_BL"][straight[1]["target_row_B"]])
+    assert [row["target"] for row in named] == texts
 
 
 def test_ranks_share_the_samples_between_them(root: Path) -> None:
@@ -185,6 +189,6 @@ def test_a_recipe_reads_by_it(root: Path, tmp_path: Path) -> None:
 
 
 def test_a_position_that_is_none_says_so(root: Path) -> None:
-    for position in (b"", b"[", b'{"kind": "os.system", "value": {}}'):
+    for position in (b"", b"[", b'[0, {"kind": "os.system", "value": {}}]'):
         with pytest.raises(DataError, match="cannot be read"):
             loader(root, workers=1).go_on(position)
