@@ -20,7 +20,7 @@ from vljepa_ros.model import checkpoint
 from vljepa_ros.model.cache import Cache
 from vljepa_ros.model.device import EngineError, resolve_device, resolve_dtype
 from vljepa_ros.model.imagined import Imagined
-from vljepa_ros.model.preprocessing import normalise, resize_crop_uint8
+from vljepa_ros.model.preprocessing import normalise, prepare_frame
 from vljepa_ros.model.reliability import Reliability
 from vljepa_ros.model.text import Tokenizer, check_text
 from vljepa_ros.model.vljepa import VLJepa
@@ -156,8 +156,7 @@ class Engine:
             ImageError: an image that cannot be prepared.
         """
         x_encoder = self.config.x_encoder
-        prepared_TCHW = resize_crop_uint8(image_HWC[None], x_encoder.crop_px, x_encoder.resize_px)
-        return np.ascontiguousarray(prepared_TCHW[0].permute(1, 2, 0).numpy())
+        return prepare_frame(image_HWC, x_encoder.crop_px, x_encoder.resize_px)
 
     def encode_tubelets(self, prepared_BTHWC: ImageHWC) -> Tokens:
         """Tokens (B, N, D) of B tubelets of `tubelet_frames` prepared frames each.
