@@ -82,6 +82,10 @@ def duration_message(length_ns: int) -> Duration:
     return Duration(sec=seconds, nanosec=nanoseconds)
 
 
+def _set_time(message: Time | Duration, when_ns: int) -> None:
+    message.sec, message.nanosec = seconds_and_ns(when_ns)
+
+
 def header_message(when_ns: int, frame_id: str = "") -> Header:
     return Header(stamp=time_message(when_ns), frame_id=text_field(frame_id))
 
@@ -90,8 +94,14 @@ def header_message(when_ns: int, frame_id: str = "") -> Header:
 
 
 def embedding_message(embedding_E: EmbeddingE, space_id: str) -> msg.Embedding:
-    values = array("f", np.ascontiguousarray(embedding_E, np.float32).tobytes())
-    return msg.Embedding(space_id=space_id, data=values)
+    message = msg.Embedding()
+    _set_embedding(message, embedding_E, space_id)
+    return message
+
+
+def _set_embedding(message: msg.Embedding, embedding_E: EmbeddingE, space_id: str) -> None:
+    message.space_id = space_id
+    message.data = array("f", np.ascontiguousarray(embedding_E, np.float32).tobytes())
 
 
 def label_messages(labels: Sequence[LabelScore]) -> list[msg.LabelScore]:
@@ -101,16 +111,19 @@ def label_messages(labels: Sequence[LabelScore]) -> list[msg.LabelScore]:
 def state_message(
     state: SemanticState, *, space_id: str, dropped_frames: int, now_ns: int
 ) -> msg.SemanticState:
-    """`now_ns`: ROS time of publishing; latency is its distance from the stamp."""
-    return msg.SemanticState(
-        header=header_message(state.stamp_ns, state.frame_id),
-        clip_start=time_message(state.clip_start_ns),
-        embedding=embedding_message(state.embedding_E, space_id),
-        labels=label_messages(state.labels),
-        state_since=time_message(state.state_since_ns),
-        latency=duration_message(now_ns - state.stamp_ns),
-        **state_fields(state, dropped_frames),
-    )
+    """`now_ns`: ROS time of publishing; latency is its distance from the stamp.
+
+    Filled in place, as a message makes all its parts anew even where it is given them.
+    """
+    message = msg.SemanticState(**state_fields(state, dropped_frames))
+    message.header.frame_id = text_field(state.frame_id)
+    _set_time(message.header.stamp, state.stamp_ns)
+    _set_time(message.clip_start, state.clip_start_ns)
+    _set_embedding(message.embedding, state.embedding_E, space_id)
+    message.labels = label_messages(state.labels)
+    _set_time(message.state_since, state.state_since_ns)
+    _set_time(message.latency, now_ns - state.stamp_ns)
+    return message
 
 
 def event_message(event: SemanticEvent, *, space_id: str, now_ns: int) -> msg.SemanticEvent:

@@ -64,12 +64,12 @@ class TokenCache:
         return [clip.frames[at : at + width] for at in range(0, len(clip.frames), width)]
 
     def _forget_before(self, stamp_ns: int) -> None:
-        kept = {key: tokens for key, tokens in self._kept.items() if key[-1] >= stamp_ns}
-        # A camera too dense for the buffer leaves more tubelets than the buffer has frames.
-        crowd = sorted(kept, key=lambda key: key[-1])[: -self._most]
-        for key in crowd:
-            del kept[key]
-        self._kept = kept
+        for key in [key for key in self._kept if key[-1] < stamp_ns]:
+            del self._kept[key]
+        if len(self._kept) > self._most:
+            # A camera too dense for the buffer leaves more tubelets than the buffer has frames.
+            for key in sorted(self._kept, key=lambda key: key[-1])[: -self._most]:
+                del self._kept[key]
 
 
 def tokens_of(caches: Sequence[TokenCache], clips: Sequence[Clip]) -> list[Tokens]:
