@@ -398,9 +398,7 @@ class Engine:
         """
         if not text:
             return 0.0
-        check_text(text)
-        with self._lock:
-            caption_E = self._encode_fresh([text], truncate=True)[0]
+        caption_E = self.encode_texts([text], truncate=True)[0]  # a scene gets its words again
         return float(caption_E @ self._checked(embedding_E[None])[0])
 
     def warm_up(self) -> None:
