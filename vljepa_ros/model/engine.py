@@ -197,7 +197,8 @@ class Engine:
                 f"{prepared_BTHWC.dtype} {prepared_BTHWC.shape}; use prepare"
             )
         with self._lock, torch.inference_mode():
-            images_BTHWC = torch.from_numpy(np.array(prepared_BTHWC)).to(self._device)
+            writable_BTHWC = np.require(prepared_BTHWC, requirements=["C", "W"])  # or torch warns
+            images_BTHWC = torch.from_numpy(writable_BTHWC).to(self._device)
             tokens: Tensor = self._model.x_encoder(normalise(images_BTHWC.permute(0, 1, 4, 2, 3)))
             return tokens
 

@@ -78,23 +78,23 @@ def tokens_of(caches: Sequence[TokenCache], clips: Sequence[Clip]) -> list[Token
     if not engine.tubelets_are_independent:
         for cache, clip in zip(caches, clips, strict=True):
             cache.encoded += len(clip.frames) // engine.config.x_encoder.tubelet_frames
-        images_BTHWC = np.stack([_images(clip.frames) for clip in clips])
-        return engine.split_clips(engine.encode_clips(images_BTHWC))
+        return engine.split_clips(engine.encode_clips(_images([clip.frames for clip in clips])))
     missing = [
         (cache, stamps_ns, tubelet)
         for cache, clip in zip(caches, clips, strict=True)
         for stamps_ns, tubelet in cache.missing(clip).items()
     ]
     if missing:
-        images_BTHWC = np.stack([_images(tubelet) for _, _, tubelet in missing])
-        tokens_BND = engine.encode_tubelets(images_BTHWC)
+        tokens_BND = engine.encode_tubelets(_images([tubelet for _, _, tubelet in missing]))
         for (cache, stamps_ns, _), tokens_ND in zip(missing, tokens_BND, strict=True):
             cache.keep(stamps_ns, tokens_ND)
     return [cache.kept(clip) for cache, clip in zip(caches, clips, strict=True)]
 
 
-def _images(frames: Sequence[Frame]) -> npt.NDArray[np.uint8]:
-    return np.stack([frame.image_HWC for frame in frames])
+def _images(rows: Sequence[Sequence[Frame]]) -> npt.NDArray[np.uint8]:
+    """(B, T, H, W, 3) of B rows of T prepared frames."""
+    images_NHWC = np.stack([frame.image_HWC for frames in rows for frame in frames])
+    return images_NHWC.reshape(len(rows), -1, *images_NHWC.shape[1:])
 
 
 def _key(tubelet: tuple[Frame, ...]) -> tuple[int, ...]:
