@@ -135,6 +135,12 @@ def test_caption_score_is_the_captions_cosine(engine: Engine) -> None:
     assert abs(engine.caption_score("the cube " * 300, embedding(engine))) <= 1.0
 
 
+def test_a_caption_is_embedded_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    score = engine.caption_score("the cup falls over", embedding(engine))
+    monkeypatch.setattr(engine, "_encode_fresh", None)
+    assert engine.caption_score("the cup falls over", embedding(engine)) == score
+
+
 @torch.no_grad()
 def test_a_captions_probability_is_that_of_its_tokens_one_by_one(
     engine: Engine, shared_folder: Path

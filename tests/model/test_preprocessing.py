@@ -11,6 +11,7 @@ from transformers.image_transforms import get_resize_output_image_size
 from vljepa_ros.model.preprocessing import (
     ImageError,
     normalise,
+    prepare_frame,
     preprocess,
     resize_crop_uint8,
     resized_size,
@@ -122,6 +123,26 @@ def test_numpy_and_torch_views_and_frames_agree() -> None:
     assert torch.equal(resize_crop_uint8(bgr[None, ..., ::-1], 32), plain)
     both = resize_crop_uint8(np.stack([random_image(60, 80, 5), image]), 32)
     assert torch.equal(both[1:], plain)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (32, 48), (60, 80)])
+def test_a_prepared_frame_does_not_change_with_the_image_it_was_made_of(
+    size: tuple[int, int],
+) -> None:
+    image = random_image(*size)
+    frame = prepare_frame(image, 32, 32)
+    before = frame.copy()
+    assert np.array_equal(frame, resize_crop_uint8(image[None], 32, 32)[0].permute(1, 2, 0).numpy())
+    image[:] = 0
+    assert np.array_equal(frame, before)
+
+
+def test_pixels_of_any_order_are_normalised_alike() -> None:
+    frames = torch.from_numpy(np.stack([random_image(8, 8, seed) for seed in range(2)]))
+    colours_apart = frames.permute(0, 3, 1, 2).contiguous()
+    normalised = normalise(frames.permute(0, 3, 1, 2))
+    assert normalised.is_contiguous()
+    assert torch.equal(normalised, normalise(colours_apart))
 
 
 def test_normalising_leaves_the_pixels_alone() -> None:

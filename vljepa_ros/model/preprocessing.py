@@ -103,8 +103,12 @@ def normalise(images_TCHW: Tensor) -> Tensor:
 def _mean_and_std(device: torch.device) -> tuple[Tensor, Tensor]:
     """(3, 1, 1) each, scaled as the official processor scales them, to its last bit."""
     with torch.inference_mode(False):  # training uses them too
-        mean_C11 = torch.tensor(IMAGENET_MEAN, dtype=torch.float32, device=device).view(3, 1, 1) * 255.0
-        std_C11 = torch.tensor(IMAGENET_STD, dtype=torch.float32, device=device).view(3, 1, 1) * 255.0
+        mean_C11 = (
+            torch.tensor(IMAGENET_MEAN, dtype=torch.float32, device=device).view(3, 1, 1) * 255.0
+        )
+        std_C11 = (
+            torch.tensor(IMAGENET_STD, dtype=torch.float32, device=device).view(3, 1, 1) * 255.0
+        )
     return mean_C11, std_C11
 
 
