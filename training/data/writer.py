@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import tarfile
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from training.data.samples import EXTENSIONS, MediaSample, to_json
 from training.data.shards import PARTIAL, make_index, write_index
 
 SHARD_BYTES = 512 * 1024 * 1024
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class WriteError(DataError):
@@ -46,11 +48,12 @@ class ShardWriter:
                 larger gets a shard of its own.
 
         Raises:
-            WriteError: the folder holds shards already.
+            WriteError: the folder holds shards already, or is a file.
         """
         if shard_bytes < 1:
             raise WriteError(f"shard_bytes is {shard_bytes}; use 1 or more")
-        folder.mkdir(parents=True, exist_ok=True)
+        if folder.exists() and not folder.is_dir():
+            raise WriteError(f"{folder} is a file; give a folder that is new or empty")
         if any(folder.glob("*.tar")):
             raise WriteError(f"{folder} holds shards already; give another folder or delete it")
         for left_over in folder.glob(f"*{PARTIAL}"):
@@ -60,6 +63,8 @@ class ShardWriter:
         self._folder = folder
         self._shard_bytes = shard_bytes
         self._archive: tarfile.TarFile | None = None
+        self._made: list[Path] = []
+        """Folders that were not there before, the outer ones first."""
 
     def add(self, draft: Draft) -> None:
         """
@@ -109,6 +114,11 @@ class ShardWriter:
         return self._tar.with_name(self._tar.name + PARTIAL)
 
     def _open_shard(self) -> tarfile.TarFile:
+        # Not earlier: a source that gives nothing is to leave nothing behind.
+        for folder in (*reversed(self._folder.parents), self._folder):
+            if not folder.exists():
+                folder.mkdir(exist_ok=True)
+                self._made.append(folder)
         self._archive = tarfile.TarFile(self._partial, "w", format=tarfile.USTAR_FORMAT)
         return self._archive
 
@@ -131,13 +141,17 @@ class ShardWriter:
             self._archive = None
         for left_over in self._folder.glob(f"*{PARTIAL}"):
             left_over.unlink()
+        with suppress(OSError):  # the first one that is not empty, with those around it, stays
+            while self._made:
+                self._made.pop().rmdir()
 
     def _failed(self, error: OSError) -> WriteError:
         self._abandon()
-        return WriteError(
-            f"cannot write {self._tar}: {error.strerror}; the {self.shards} shards before it are "
-            "whole. Free some space (or choose another disk) and write into a new folder"
-        )
+        mend = "Write into a new folder, in a place where this user may write"
+        if error.errno in FULL:
+            mend = "Free some space (or choose another disk) and write into a new folder"
+        kept = f"; the {self.shards} shards before it are whole" if self.shards else ""
+        return WriteError(f"cannot write {self._tar}: {error.strerror}{kept}. {mend}")
 
 
 def write_shards(drafts: Iterable[Draft], folder: Path, shard_bytes: int = SHARD_BYTES) -> int:

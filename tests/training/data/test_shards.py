@@ -88,6 +88,28 @@ def test_a_source_that_fails_leaves_no_half_shard(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_ends_before_the_first_shard_leaves_no_folder(tmp_path: Path) -> None:
+    """Neither the one that was asked for nor those around it; one that was there stays."""
+
+    def broken() -> Iterator[Draft]:
+        yield Draft(sample(0), picture(), "png")
+        raise DataError("the camera fell off")
+
+    (tmp_path / "there").mkdir()
+    for folder in (tmp_path / "new" / "shards", tmp_path / "there" / "shards", tmp_path / "there"):
+        for drafts in ([], broken()):
+            with pytest.raises(DataError):
+                write_shards(drafts, folder)
+            assert list(tmp_path.rglob("*")) == [tmp_path / "there"]
+
+
+@pytest.mark.parametrize("name", ["file", "file/shards"])
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(WriteError, match=r"give a folder that is new|Write into a new folder"):
+        pictures(tmp_path / name, 1)
+
+
 @contextmanager
 def disk_of(size: int) -> Iterator[None]:
     """No file may grow beyond `size` bytes, as on a disk that fills up."""
@@ -104,19 +126,21 @@ def disk_of(size: int) -> Iterator[None]:
 @pytest.mark.parametrize("size", [1_000, 30_000])
 def test_a_full_disk_keeps_the_whole_shards_and_no_half_one(tmp_path: Path, size: int) -> None:
     """Smaller than a shard; and smaller than the second one."""
+    folder = tmp_path / "shards"
     big = Draft(sample(1), bytes(50_000), "mp4")
     with (
         disk_of(size),
         pytest.raises(WriteError, match="Free some space"),
-        ShardWriter(tmp_path, shard_bytes=20_000) as writer,
+        ShardWriter(folder, shard_bytes=20_000) as writer,
     ):
         writer.add(Draft(sample(0), picture(), "png"))
         writer.add(big)
-    whole = list(tmp_path.glob("*.tar"))
+    whole = list(folder.glob("*.tar"))
     assert len(whole) == (0 if size == 1_000 else 1)
-    assert sorted(tmp_path.iterdir()) == sorted([*whole, *map(index_path, whole)])
+    assert sorted(folder.glob("*")) == sorted([*whole, *map(index_path, whole)])
+    assert folder.exists() == bool(whole)
     if whole:
-        assert said(tmp_path) == []
+        assert said(folder) == []
 
 
 def empty(folder: Path) -> None:
