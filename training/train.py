@@ -47,6 +47,7 @@ from vljepa_ros.model.reliability import Reliability
 from vljepa_ros.model.text import TextError, Tokenizer, ignore_case, train_tokenizer
 from vljepa_ros.model.vljepa import VLJepa
 
+ROOT = Path(__file__).resolve().parents[1]
 TOKENIZER_FILE = "tokenizer.json"
 EXPECTED = (
     ConfigError,
@@ -66,10 +67,10 @@ class Chain:
     def __init__(self, recipe: Recipe, out: Path, ranks: Ranks = ALONE) -> None:
         self.ranks = ranks
         self.out = out
-        out.mkdir(parents=True, exist_ok=True)
         if recipe.model is None:
-            recipe = replace(recipe, model=checkpoint.describe(recipe.start).config)
+            recipe = replace(recipe, model=checkpoint.describe(started_from(recipe.start)).config)
         self.recipe = recipe
+        out.mkdir(parents=True, exist_ok=True)
         if ranks.first:
             (out / "recipe.json").write_text(json.dumps(to_dict(recipe), indent=2))
         self.model, self.tokenizer, temperature = self._started() if recipe.start else self._new()
@@ -100,7 +101,7 @@ class Chain:
 
     def _started(self) -> tuple[VLJepa, Tokenizer, float]:
         """A checkpoint's weights; what the recipe's model has besides starts as if new."""
-        start = Path(self.recipe.start)
+        start = started_from(self.recipe.start)
         described = checkpoint.describe(start)
         if not _grows_from(self.config, described.config):
             raise ConfigError(f"the recipe's model is not that of {start}; start from nothing")
@@ -243,6 +244,19 @@ class Chain:
             return None
         self.model.to(ALONE.device(run.fit.device))
         return reliability.measure_from_clips(self.model, self.tokenizer, asked, config)
+
+
+def started_from(name: str) -> Path:
+    """The checkpoint folder `name`, which may be one of this repository from elsewhere too.
+
+    Raises:
+        ConfigError: neither.
+    """
+    folder = Path(name)
+    for found in (folder, ROOT / folder):
+        if found.is_dir():
+            return found
+    raise ConfigError(f"start: {folder} is no folder; set `start` to a checkpoint folder")
 
 
 def with_frames(config: ModelConfig, frames: int) -> ModelConfig:

@@ -115,6 +115,19 @@ def test_every_recipe_is_printed_as_what_it_is(capsys: pytest.CaptureFixture[str
         assert override(recipe(), printed) == recipe()
 
 
+def test_the_shipped_model_is_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert checkpoint.describe(train.started_from(tiny().start)).config
+
+
+def test_a_start_that_is_no_folder_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="set `start` to a checkpoint folder"):
+        train.main(["tiny", "--out", str(tmp_path / "out"), "--set", "start=models/none"])
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_mixture_is_replaced_and_not_added_to() -> None:
     changed = override(tiny(), setting("pretrain.task_shares={caption: 1.0}"))
     assert changed.pretrain.task_shares == {"caption": 1.0}
