@@ -15,6 +15,7 @@ from rosbags.rosbag2 import CompressionMode
 
 from vljepa_ros.config import PerceptionConfig
 from vljepa_ros.model.engine import Engine
+from vljepa_ros.recordings.bag import open_reader
 from vljepa_ros.recordings.errors import RecordingError
 from vljepa_ros.recordings.replay import ReplayOptions, replay
 
@@ -174,6 +175,38 @@ def test_a_part_of_the_bag_is_missing(engine: Engine, tmp_path: Path) -> None:
     file_of(bag).unlink()
     error = said(bag, engine)
     assert "missing" in error and "bring them back" in error
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("content", [b"", b"words", b"Salted__" + bytes(40)])
+def test_a_stray_file_in_a_bag_is_told_and_not_read(
+    storage: str,
+    content: bytes,
+    engine: Engine,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bag = write_bag(tmp_path / "bag", film(), storage)
+    stray = bag / f"copy{file_of(bag).suffix}"
+    stray.write_bytes(content)
+    done = replay(bag, tmp_path / "out.mcap", engine, PerceptionConfig())
+    assert done.tally.states == 8
+    [note] = done.notes
+    assert stray.name in note and f"ros2 bag reindex {bag}" in note
+    with open_reader(bag):
+        assert note in caplog.text
+
+
+def test_a_bag_whose_metadata_names_its_folder_as_well(engine: Engine, tmp_path: Path) -> None:
+    """As rosbag2 wrote it before version 4."""
+    bag = write_bag(tmp_path / "bag", film())
+    metadata = bag / "metadata.yaml"
+    name = file_of(bag).name
+    metadata.write_text(metadata.read_text().replace(f"- {name}", f"- bag/{name}", 1))
+    assert f"- bag/{name}" in metadata.read_text()
+    assert replay(bag, tmp_path / "out.mcap", engine, PerceptionConfig()).notes == ()
+    cut(file_of(bag), 0.5)
+    assert "truncated" in said(bag, engine)
 
 
 def test_an_encrypted_part_of_a_bag(engine: Engine, tmp_path: Path) -> None:

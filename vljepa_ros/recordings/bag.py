@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vljepa_ros.images import frame_of
-from vljepa_ros.recordings.diagnose import check_bag, is_bag, mend_of
+from vljepa_ros.recordings.diagnose import check_bag, is_bag, mend_of, stray_files
 from vljepa_ros.recordings.errors import RecordingError
 from vljepa_ros.recordings.messages import COMPRESSED, IMAGE_TYPES, Messages
 from vljepa_ros.recordings.moments import Channel, Moment
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from rosbags.interfaces import Connection
     from rosbags.rosbag2 import Reader
     from rosbags.typesys.store import Typestore
+
+log = logging.getLogger(__name__)
 
 UNKNOWN_DIGEST = "RIHS01_" + "0" * 64
 """Of a type whose definition neither the recording nor rosbags knows."""
@@ -44,6 +47,7 @@ class Bag:
             types.setdefault(connection.topic, set()).add(connection.msgtype)
         self.topics = frozenset(types)
         self.formats: Counter[str] = Counter()
+        self.notes = _notes(path)
         self.topic = _image_topic(path, topic, types)
         self._perceived = [c for c in reader.connections if c.topic == self.topic]
         self.images = sum(connection.msgcount for connection in self._perceived)
@@ -94,7 +98,7 @@ def open_bag(path: Path, topic: str, messages: Messages) -> Iterator[Bag]:
     Raises:
         RecordingError: it cannot be read, or has no image topic of that name.
     """
-    with open_reader(path) as reader:
+    with _opened(path) as reader:
         yield Bag(reader, path, topic, messages)
 
 
@@ -105,6 +109,24 @@ def open_reader(path: Path) -> Iterator[Reader]:
     Raises:
         RecordingError: it cannot be read.
     """
+    with _opened(path) as reader:
+        for note in _notes(path):
+            log.warning("%s: %s", path, note)
+        yield reader
+
+
+def _notes(path: Path) -> tuple[str, ...]:
+    strays = ", ".join(stray.name for stray in stray_files(path))
+    if not strays:
+        return ()
+    return (
+        f"not read, since metadata.yaml does not name it: {strays}; if it belongs to the "
+        f"recording, 'ros2 bag reindex {path}', else move it away",
+    )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Reader]:
     from rosbags.rosbag2 import Reader
 
     if not path.exists():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
+
+import yaml
 
 from vljepa_ros.recordings.errors import RecordingError
 
@@ -59,13 +61,34 @@ def check_bag(path: Path) -> None:
     _check_file(path, head)
 
 
+def stray_files(path: Path) -> list[Path]:
+    """Files in a bag's folder that look like parts of it, but that its metadata.yaml leaves out."""
+    named = _parts_named(path)
+    return [p for p in _parts_found(path) if p.name not in named] if named else []
+
+
+def _parts_found(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix in BAG_FILES) if folder.is_dir() else []
+
+
+def _parts_named(folder: Path) -> list[str]:
+    """What metadata.yaml says the bag consists of; empty where it cannot be read."""
+    try:
+        content = yaml.safe_load((folder / "metadata.yaml").read_text(encoding="utf-8"))
+        paths = content["rosbag2_bagfile_information"]["relative_file_paths"]
+        return [PurePath(path).name for path in paths]  # before version 4 with the folder's name
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError):
+        return []  # the reader tells what is wrong with it
+
+
 def _check_folder(folder: Path) -> None:
-    parts = sorted(p for p in folder.iterdir() if p.suffix in BAG_FILES)
     if (folder / "metadata.yaml").is_file():
-        for part in parts:  # one that is broken is named, since it alone is to be mended
-            check_bag(part)
+        for name in _parts_named(folder):  # one that is broken is named: it alone is to be mended
+            part = folder / name
+            if part.suffix in BAG_FILES and part.is_file():
+                check_bag(part)
         return
-    files = [part.name for part in parts]
+    files = [part.name for part in _parts_found(folder)]
     if files:
         raise RecordingError(
             f"{folder} has no metadata.yaml: the recorder was killed; mend it with "
@@ -120,7 +143,7 @@ def mend_of(error: Exception, path: Path) -> str:
     said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     if isinstance(error, PermissionError):
         return f"{said}; make it readable for this user"
-    parts = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.suffix in BAG_FILES)
+    parts = [path] if path.is_file() else _parts_found(path)
     if "are missing" in said:
         return f"{said}; bring them back, or 'ros2 bag reindex {path}' for what is left"
     if "YAML" in said or "metadata" in said:

@@ -52,6 +52,8 @@ class Recording(Protocol):
     """All topics."""
     formats: Counter[str]
     """How many of the images that became frames had which encoding."""
+    notes: tuple[str, ...]
+    """What is odd about it all the same, a sentence each."""
 
     def moments(self, *, originals: bool) -> Iterator[Moment]:
         """All that was recorded, or its images only where no originals are wanted.

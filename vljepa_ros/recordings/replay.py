@@ -198,7 +198,7 @@ def check_seen(seer: Seer, recording: Recording, source: Path) -> None:
 
 def notes_of(seer: Seer, recording: Recording) -> tuple[str, ...]:
     """What whoever perceives a recording should know, a sentence each."""
-    notes = list(seer.tally.notes())
+    notes = [*recording.notes, *seer.tally.notes()]
     if len(recording.formats) > 1:
         counts = ", ".join(f"{name} ({n})" for name, n in recording.formats.most_common())
         notes.append(f"{recording.topic} mixes encodings; each image was read as it says: {counts}")

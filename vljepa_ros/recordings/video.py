@@ -25,6 +25,7 @@ class Video:
     """An open video file; its originals are JPEGs of what was perceived."""
 
     images = 0
+    notes: tuple[str, ...] = ()
 
     def __init__(self, path: Path, topic: str, messages: Messages, start_ns: int) -> None:
         """
