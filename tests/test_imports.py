@@ -42,6 +42,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 TRAINING_MAY_IMPORT = {"types", "config", "paths", "provenance", "model"}
 EVALUATION_MAY_IMPORT = TRAINING_MAY_IMPORT | {"stream", "world"}
+DATA_MAY_IMPORT = TRAINING_MAY_IMPORT | {"images", "recordings"}
+"""Shards are written from the bags and images that the robot reads, by the same code."""
 GENERATED = {"msg", "srv", "action"}
 ROS_NAMES = {
     *("rclpy", "rpyutils", "rosidl_runtime_py", "ament_index_python", "cv_bridge", "tf2_ros"),
@@ -95,8 +97,8 @@ def faults(source: str, module: str, *, is_package: bool = False) -> list[str]:
         if target_top == "vljepa_ros" and target in {*MAY_IMPORT, *LIBRARY} - {""}:
             allowed = MAY_IMPORT.get(part, set()) if top == "vljepa_ros" else LIBRARY | {"ros"}
             if top == "training":
-                evaluates = part == "evaluate"
-                allowed = EVALUATION_MAY_IMPORT if evaluates else TRAINING_MAY_IMPORT
+                parts = {"evaluate": EVALUATION_MAY_IMPORT, "data": DATA_MAY_IMPORT}
+                allowed = parts.get(part, TRAINING_MAY_IMPORT)
             if target not in allowed:
                 found.append(f"{module} imports against the direction: {name}")
         if top == "vljepa_ros" and part in NUMPY_ONLY and target_top in FOREIGN:
@@ -144,6 +146,7 @@ def test_every_part_of_the_library_has_its_place_in_the_direction() -> None:
         ("vljepa_ros.ros.perception_node", "def f():\n    import training.tabletop"),
         ("training.loss", "from vljepa_ros.stream.segmenter import Segmenter"),
         ("training.evaluate.bench", "import rclpy"),
+        ("training.loss", "from vljepa_ros.recordings.bag import open_reader"),
         ("training.evaluate.bench", "from vljepa_ros.ros.worker import Worker"),
         ("launch.perception", "import training"),
     ],
@@ -159,6 +162,7 @@ def test_a_wrong_import_is_found(module: str, source: str) -> None:
         ("vljepa_ros.stream.perceiver", "from ..model.engine import Engine"),
         ("vljepa_ros.model.vljepa", "from . import x_encoder\nfrom vljepa_ros.config import X"),
         ("training.evaluate.tabletop", "from vljepa_ros.stream.segmenter import Segmenter"),
+        ("training.data.sources.rosbag", "from vljepa_ros.recordings.bag import open_reader"),
         ("examples.world_node", "import rclpy, training.tabletop\nimport vljepa_ros.ros.worker"),
         ("launch.perception", "from launch_ros.actions import LifecycleNode"),
     ],

@@ -72,18 +72,25 @@ def frame_of(message: Any, *, compressed: bool) -> Frame:
     """
     stamp = message.header.stamp
     stamp_ns = checked_stamp_ns(stamp.sec, stamp.nanosec)
+    return Frame(stamp_ns, rgb_of(message, compressed=compressed), message.header.frame_id)
+
+
+def rgb_of(message: Any, *, compressed: bool) -> ImageHWC:
+    """RGB (H, W, 3) of such a message, whatever its stamp.
+
+    Raises:
+        FrameError: the image cannot be used.
+    """
     if compressed:
-        image_HWC = rgb_from_compressed(format_=message.format, data=message.data)
-    else:
-        image_HWC = rgb_from_raw(
-            height=message.height,
-            width=message.width,
-            encoding=message.encoding,
-            is_bigendian=bool(message.is_bigendian),
-            step=message.step,
-            data=message.data,
-        )
-    return Frame(stamp_ns, image_HWC, message.header.frame_id)
+        return rgb_from_compressed(format_=message.format, data=message.data)
+    return rgb_from_raw(
+        height=message.height,
+        width=message.width,
+        encoding=message.encoding,
+        is_bigendian=bool(message.is_bigendian),
+        step=message.step,
+        data=message.data,
+    )
 
 
 @dataclass(frozen=True)

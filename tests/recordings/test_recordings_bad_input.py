@@ -76,7 +76,7 @@ def test_a_damaged_database_is_saved_as_the_error_says(engine: Engine, tmp_path:
     middle = len(content) // 2
     content[middle : middle + 20_000] = b"\xff" * 20_000
     file_of(bag).write_bytes(content)
-    command = said(bag, engine).partition("replay that: ")[2]
+    command = said(bag, engine).partition("read that: ")[2]
     subprocess.run(command, shell=True, check=True, cwd=tmp_path, capture_output=True)
     done = replay(tmp_path / "MENDED.db3", tmp_path / "out.mcap", engine, PerceptionConfig())
     assert 10 < done.tally.states < 40
@@ -124,7 +124,12 @@ def test_a_foreign_or_encrypted_file(
 def test_an_mcap_that_is_not_of_ros_2(engine: Engine, tmp_path: Path) -> None:
     file = file_of(write_bag(tmp_path / "bag", film()))
     file.write_bytes(file.read_bytes().replace(b"\x04\0\0\0ros2", b"\x04\0\0\0json", 1))
-    assert "Profile is not ros2" in said(file, engine)
+    error = said(file, engine)
+    assert (
+        "Profile is not ros2" in error
+        and "ros2 bag record" in error
+        and "mcap recover" not in error
+    )
 
 
 def test_an_mcap_whose_chunks_cannot_be_unpacked(engine: Engine, tmp_path: Path) -> None:

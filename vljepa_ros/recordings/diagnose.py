@@ -144,8 +144,12 @@ def mend_of(error: Exception, path: Path) -> str:
     if isinstance(error, PermissionError):
         return f"{said}; make it readable for this user"
     parts = [path] if path.is_file() else _parts_found(path)
-    if "are missing" in said:
-        return f"{said}; bring them back, or 'ros2 bag reindex {path}' for what is left"
+    known = {
+        "Profile is not ros2": "it is of another system; convert it, or use ros2 bag record",
+        "are missing": f"bring them back, or 'ros2 bag reindex {path}' for what is left",
+    }
+    if mend := next((known[sign] for sign in known if sign in said), ""):
+        return f"{said}; {mend}"
     if "YAML" in said or "metadata" in said:
         name = f", or name a file in it: {', '.join(p.name for p in parts)}" if parts else ""
         return f"{said}; move metadata.yaml away and 'ros2 bag reindex {path}'{name}"
@@ -160,13 +164,13 @@ def mend_of(error: Exception, path: Path) -> str:
 def _sqlite_mend(path: Path) -> str:
     """`.dump` ends with ROLLBACK where it met damage, and many builds cannot `.recover`."""
     return (
-        f"save what can be read, and replay that: sqlite3 {path} .dump | "
+        f"save what can be read, and read that: sqlite3 {path} .dump | "
         "sed 's/^ROLLBACK.*/COMMIT;/' | sqlite3 MENDED.db3"
     )
 
 
 def _mcap_mend(path: Path) -> str:
-    return f"mend a copy with 'mcap recover {path} -o MENDED.mcap' and replay that"
+    return f"mend a copy with 'mcap recover {path} -o MENDED.mcap' and read that"
 
 
 def _head(path: Path) -> bytes:

@@ -9,24 +9,28 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from training.data.decode import Frames, image
+from training.data.decode import Frames
 from training.data.encode import encode_clip
 from training.data.errors import DataError, MediaError
 from training.data.samples import MediaSample
 from training.data.skips import Skips
 from training.data.writer import Draft
 from vljepa_ros.config import ModelConfig
+from vljepa_ros.images import FrameError, rgb_of
+from vljepa_ros.recordings.bag import open_reader, readable
+from vljepa_ros.recordings.diagnose import is_bag
+from vljepa_ros.recordings.errors import RecordingError, require_rosbags
+from vljepa_ros.recordings.messages import COMPRESSED, IMAGE_TYPES, Messages
 
-IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+if TYPE_CHECKING:
+    from rosbags.interfaces import Connection
+    from rosbags.rosbag2 import Reader
+
 STRING = "std_msgs/msg/String"
-CHANNELS = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
 NS_PER_S = 1e9
 
 
@@ -52,21 +56,34 @@ def run(given: argparse.Namespace, skips: Skips) -> Iterator[Draft]:
     Raises:
         DataError: the bag cannot be read, or lacks a topic or captions.
     """
-    with _opened(given.bag) as reader:
-        images = _connections(reader, given.images, IMAGES)
-        times_ns = [time_ns for _, time_ns, _ in reader.messages(images)]
-        if not times_ns:
-            raise DataError(f"there are no messages on {given.images}; record the bag again")
-        if given.jsonl is not None:
-            captions = read_jsonl(given.jsonl, times_ns[0])
-        else:
-            captions = _spoken(reader, given.captions, times_ns[-1] + 1)
-        for caption in captions:
-            begin_s = (caption.start_ns - times_ns[0]) / NS_PER_S
-            source = f"{given.bag.name} {given.images} at {begin_s:.2f} s"
-            with skips.guard(source):
-                sample = MediaSample(given.query, caption.text, "caption", source)
-                yield Draft(sample, encode_clip(_frames(reader, images, caption)), "mp4")
+    if given.bag.exists() and not is_bag(given.bag):
+        raise DataError(
+            f"{given.bag} is no bag (a folder, .mcap, .db3); of videos make shards with "
+            "python -m training.data.write folder"
+        )
+    try:
+        require_rosbags()
+        with open_reader(given.bag) as reader:
+            yield from _drafts(_Bag(given.bag, reader), given, skips)
+    except RecordingError as error:
+        raise DataError(str(error)) from error
+
+
+def _drafts(bag: _Bag, given: argparse.Namespace, skips: Skips) -> Iterator[Draft]:
+    images = bag.connections(given.images, IMAGE_TYPES)
+    times_ns = [time_ns for _, time_ns, _ in bag.messages(images)]
+    if not times_ns:
+        raise DataError(f"there are no messages on {given.images}; record the bag again")
+    if given.jsonl is not None:
+        captions = read_jsonl(given.jsonl, times_ns[0])
+    else:
+        captions = _spoken(bag, given.captions, times_ns[-1] + 1)
+    for caption in captions:
+        begin_s = (caption.start_ns - times_ns[0]) / NS_PER_S
+        source = f"{given.bag.name} {given.images} at {begin_s:.2f} s"
+        with skips.guard(source):
+            sample = MediaSample(given.query, caption.text, "caption", source)
+            yield Draft(sample, encode_clip(bag.frames(images, caption)), "mp4")
 
 
 def read_jsonl(path: Path, first_ns: int) -> list[Caption]:
@@ -95,47 +112,55 @@ def read_jsonl(path: Path, first_ns: int) -> list[Caption]:
     return captions
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    try:
-        from apsw import Error as SQLiteError
-        from rosbags.highlevel import AnyReader, AnyReaderError
-        from rosbags.rosbag2 import ReaderError
-        from rosbags.typesys import Stores, get_typestore
-    except ImportError as error:
-        raise DataError("reading bags needs rosbags; pip install rosbags") from error
-    if not path.exists():
-        raise DataError(f"{path} does not exist; give the folder that ros2 bag record made")
-    try:
-        # SQLite bags of before Iron do not say what their messages look like.
-        store = get_typestore(Stores.ROS2_HUMBLE)
-        with AnyReader([path], default_typestore=store) as reader:
-            yield reader
-    except (AnyReaderError, ReaderError, SQLiteError, OSError) as error:
-        raise DataError(
-            f"{path} is no bag that can be read ({error}); copy it again, or run ros2 bag "
-            "reindex if its recording was cut off (a file .mcap: mcap recover FILE -o MENDED.mcap)"
-        ) from error
+class _Bag:
+    """An open bag."""
+
+    def __init__(self, path: Path, reader: Reader) -> None:
+        self._path, self._reader = path, reader
+        self._types = Messages()
+
+    def connections(self, topic: str, types: tuple[str, ...]) -> list[Connection]:
+        """The connections of a topic, whose messages are of one of `types`."""
+        every = self._reader.connections
+        found = [c for c in every if c.topic == topic]
+        if not found:
+            there = ", ".join(sorted({f"{c.topic} ({c.msgtype})" for c in every}))
+            raise DataError(f"the bag has no topic {topic}; it has {there or 'none'}")
+        wrong = [c.msgtype for c in found if c.msgtype not in types]
+        if wrong:
+            raise DataError(
+                f"{topic} is of type {wrong[0]}; choose a topic of {' or '.join(types)}"
+            )
+        return found
+
+    def messages(
+        self, connections: list[Connection], start_ns: int | None = None, end_ns: int | None = None
+    ) -> Iterator[tuple[str, int, bytes]]:
+        """(type, time [ns], bytes) of each from `start_ns` to before `end_ns`."""
+        with readable(self._path):
+            for connection, time_ns, data in self._reader.messages(connections, start_ns, end_ns):
+                yield connection.msgtype, time_ns, data
+
+    def texts(self, connections: list[Connection]) -> Iterator[tuple[int, str]]:
+        """(time [ns], text) of each message of type String."""
+        for type_name, time_ns, data in self.messages(connections):
+            try:
+                yield time_ns, self._types.read(type_name, data).data
+            except FrameError as error:
+                raise DataError(f"a caption cannot be read: {error}; give a --jsonl") from error
+
+    def frames(self, images: list[Connection], caption: Caption) -> Iterator[tuple[float, Frames]]:
+        """(time [s], (H, W, 3) RGB) of each image while a caption holds."""
+        for type_name, time_ns, data in self.messages(images, caption.start_ns, caption.end_ns):
+            try:
+                message = self._types.read(type_name, data)
+                yield time_ns / NS_PER_S, rgb_of(message, compressed=type_name == COMPRESSED)
+            except FrameError as error:
+                raise MediaError(str(error)) from error
 
 
-def _connections(reader: Any, topic: str, types: tuple[str, ...]) -> list[Any]:
-    """The connections of a topic, whose messages are of one of `types`."""
-    found = [c for c in reader.connections if c.topic == topic]
-    if not found:
-        there = ", ".join(sorted({f"{c.topic} ({c.msgtype})" for c in reader.connections}))
-        raise DataError(f"the bag has no topic {topic}; it has {there or 'none'}")
-    wrong = [c.msgtype for c in found if c.msgtype not in types]
-    if wrong:
-        raise DataError(f"{topic} is of type {wrong[0]}; choose a topic of {' or '.join(types)}")
-    return found
-
-
-def _spoken(reader: Any, topic: str, end_ns: int) -> list[Caption]:
-    connections = _connections(reader, topic, (STRING,))
-    said = [
-        (time_ns, reader.deserialize(data, connection.msgtype).data)
-        for connection, time_ns, data in reader.messages(connections)
-    ]
+def _spoken(bag: _Bag, topic: str, end_ns: int) -> list[Caption]:
+    said = list(bag.texts(bag.connections(topic, (STRING,))))
     if not said:
         raise DataError(f"there are no messages on {topic}; record the bag again")
     # An empty caption ends the one before it.
@@ -145,36 +170,3 @@ def _spoken(reader: Any, topic: str, end_ns: int) -> list[Caption]:
         for (start_ns, text), (stop_ns, _) in spans
         if text.strip() and start_ns < stop_ns
     ]
-
-
-def _frames(reader: Any, images: list[Any], caption: Caption) -> Iterator[tuple[float, Frames]]:
-    for connection, time_ns, data in reader.messages(images, caption.start_ns, caption.end_ns):
-        yield time_ns / NS_PER_S, rgb(reader.deserialize(data, connection.msgtype))
-
-
-def rgb(message: Any) -> Frames:
-    """(H, W, 3) of an Image or CompressedImage.
-
-    Raises:
-        MediaError: an encoding that is not known, or fewer bytes than the image needs.
-    """
-    if hasattr(message, "format"):
-        return image(bytes(message.data))
-    channels = CHANNELS.get(message.encoding)
-    if channels is None:
-        raise MediaError(
-            f"images of encoding {message.encoding!r} are not read; record one of "
-            f"{', '.join(CHANNELS)}, or the compressed topic"
-        )
-    height, width, step = message.height, message.width, message.step
-    data = np.asarray(message.data, np.uint8)
-    if not height or not width or step < width * channels or data.size < height * step:
-        raise MediaError(
-            f"an image of {width} x {height} {message.encoding} has {data.size} bytes in rows of "
-            f"{step}; its camera driver writes wrong messages"
-        )
-    rows_HS = data[: height * step].reshape(height, step)
-    pixels_HWC = rows_HS[:, : width * channels].reshape(height, width, channels)
-    if channels == 1:
-        return np.repeat(pixels_HWC, 3, axis=2)
-    return pixels_HWC[..., 2::-1] if message.encoding.startswith("bgr") else pixels_HWC[..., :3]
