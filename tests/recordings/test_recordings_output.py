@@ -17,7 +17,7 @@ from vljepa_ros.config import PerceptionConfig
 from vljepa_ros.model.engine import Engine
 from vljepa_ros.recordings.errors import RecordingError
 from vljepa_ros.recordings.messages import qos
-from vljepa_ros.recordings.output import open_output, partial_of
+from vljepa_ros.recordings.output import open_output, partial_of, write_text
 from vljepa_ros.recordings.replay import ReplayOptions, replay
 
 CHANNEL = messages().channel("/chatter", "std_msgs/msg/String", qos(10))
@@ -72,8 +72,10 @@ def test_places_where_nothing_can_be_written(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="is a folder"):
         write(tmp_path, SHOTS)
     (tmp_path / "file").touch()
-    with pytest.raises(RecordingError, match="cannot be written"):
+    with pytest.raises(RecordingError, match=r"cannot be written .*name a place"):
         write(tmp_path / "file" / "out.mcap", SHOTS)
+    with pytest.raises(RecordingError, match=r"cannot be written .*name a place"):
+        write_text(tmp_path / "file" / "page.html", "words")
 
 
 @contextmanager
@@ -98,6 +100,12 @@ def test_no_room(kilobytes: int, engine: Engine, tmp_path: Path) -> None:
     with file_limit(kilobytes * 1024), pytest.raises(RecordingError, match=r"no room for .*free"):
         replay(bag, output, engine, PerceptionConfig(rate_hz=0.2), options)
     assert not list(output.parent.iterdir())
+
+
+def test_no_room_for_a_page(tmp_path: Path) -> None:
+    with file_limit(100), pytest.raises(RecordingError, match=r"no room for .*free some"):
+        write_text(tmp_path / "page.html", "x" * 1000)
+    assert not list(tmp_path.iterdir())
 
 
 KILLED = """

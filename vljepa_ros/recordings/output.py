@@ -111,7 +111,7 @@ def appearing(path: Path, *, force: bool = False) -> Iterator[Path]:
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        raise RecordingError(f"{path} cannot be written: {error}") from error
+        raise _unwritten(path, error, "or write elsewhere") from error
 
 
 def check_absent(path: Path, *, force: bool) -> None:
@@ -128,12 +128,18 @@ def _room(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in NO_ROOM:
-            raise RecordingError(
-                f"no room for {path} ({error.strerror}); free some, write elsewhere, or give "
-                "--without-originals: then it takes a few kilobytes a second"
-            ) from error
-        raise RecordingError(f"{path} cannot be written: {error}") from error
+        mend = (
+            "write elsewhere, or give --without-originals: then it takes a few kilobytes a second"
+        )
+        raise _unwritten(path, error, mend) from error
+
+
+def _unwritten(path: Path, error: OSError, mend: str) -> RecordingError:
+    """`mend`: what helps besides making room."""
+    if error.errno in NO_ROOM:
+        return RecordingError(f"no room for {path} ({error.strerror}); free some, {mend}")
+    why = error.strerror or error
+    return RecordingError(f"{path} cannot be written ({why}); name a place where this user may")
 
 
 @contextmanager
