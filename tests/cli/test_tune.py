@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -101,7 +102,11 @@ def test_the_plot_is_a_picture_of_its_own(
     assert root.tag == f"{name}svg"
     assert len(list(root.iter(f"{name}polyline"))) == 2
     assert "href" not in plot.read_text() and "url(" not in plot.read_text()
-    assert any("events a minute at distance_threshold" in (t.text or "") for t in root.iter())
+    texts = {t.text: float(t.get("x", 0)) for t in root.iter(f"{name}text")}
+    assert any("events a minute at distance_threshold" in (text or "") for text in texts)
+    places = [texts[text] for text in ("0.01", "0.1", "0.5", "0.9", "0.99", "0.999", "0.9999")]
+    apart = [right - left for left, right in pairwise(places)]
+    assert min(apart) > 80, "the ends of the scale have room to be read"
 
 
 def test_a_rate_out_of_reach_is_said(

@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 WIDTH = 1000
 HEIGHT = 140
+BELOW = HEIGHT + 14
+"""Base line of the texts below."""
 MARGIN = 40
 COLUMNS = 1000
 """Most points of a curve."""
@@ -46,6 +48,7 @@ def chart(
     marks: Iterable[Mark] = (),
     bands: Iterable[tuple[float, float, int]] = (),
     ends: tuple[str, str] | None = None,
+    ticks: Iterable[tuple[float, str]] = (),
 ) -> str:
     """One SVG.
 
@@ -55,6 +58,7 @@ def chart(
         top: value at the upper edge; the lower one is 0.
         bands: background from a time to a time [s]; neighbours differ by the parity of a number.
         ends: texts below the first and the last value; None = 0 s and the length.
+        ticks: places between them [s], and the text below each.
     """
     begin_s, end_s = float(times_s[0]), float(times_s[-1])
     scale_x = (WIDTH - MARGIN) / max(end_s - begin_s, 1e-9)
@@ -81,6 +85,10 @@ def chart(
             for t, v in zip(thin_s.tolist(), thin.tolist(), strict=True)
         )
         parts.append(f'<polyline class="{curve.css_class}" points="{points}"/>')
+    parts += [
+        f'<text x="{x(time_s):.1f}" y="{BELOW}" text-anchor="middle">{escape(text)}</text>'
+        for time_s, text in ticks
+    ]
     ends = ends or ("0 s", f"{end_s - begin_s:.1f} s")
     return _framed(parts, unit=unit, top=top, ends=ends)
 
@@ -104,13 +112,12 @@ def _apart(things: Iterable[T], place: Callable[[T], float]) -> Iterator[T]:
 
 
 def _framed(parts: Sequence[str], *, unit: str, top: float, ends: tuple[str, str]) -> str:
-    below = HEIGHT + 14
     texts = [
         f'<text x="{MARGIN - 4}" y="10" text-anchor="end">{top:.3g}</text>',
         f'<text x="{MARGIN - 4}" y="{HEIGHT}" text-anchor="end">0</text>',
         f'<text x="{MARGIN - 4}" y="{HEIGHT // 2}" text-anchor="end">{escape(unit)}</text>',
-        f'<text x="{MARGIN}" y="{below}">{escape(ends[0])}</text>',
-        f'<text x="{WIDTH}" y="{below}" text-anchor="end">{escape(ends[1])}</text>',
+        f'<text x="{MARGIN}" y="{BELOW}">{escape(ends[0])}</text>',
+        f'<text x="{WIDTH}" y="{BELOW}" text-anchor="end">{escape(ends[1])}</text>',
         f'<line class="axis" x1="{MARGIN}" x2="{WIDTH}" y1="{HEIGHT}" y2="{HEIGHT}"/>',
     ]
     return (

@@ -6,7 +6,7 @@ from html import escape
 
 import numpy as np
 
-from vljepa_ros.recordings.charts import HEIGHT, WIDTH, Curve, Mark, chart
+from vljepa_ros.recordings.charts import HEIGHT, WIDTH, Curve, Mark, Numbers, chart
 from vljepa_ros.recordings.tuning import Tuned
 
 STYLE = """
@@ -18,10 +18,16 @@ line.axis { stroke: #888; }
 """
 ABOVE, BELOW = 26, 34
 """Room for the titles [px]."""
+TICKS = (0.1, 0.5, 0.9, 0.99, 0.999)
+EDGE = 1e-4
+"""What lies nearer to 0 or 1 is drawn there: log-odds have no end."""
 
 
 def svg(tuned: Tuned) -> str:
-    """Events a minute over the threshold, the wanted rate, and the threshold that was chosen."""
+    """Events a minute over the threshold, the wanted rate, and the threshold that was chosen.
+
+    Thresholds lie by their log-odds: where words decide, all that matters can happen above 0.99.
+    """
     thresholds = np.array([point.threshold for point in tuned.points])
     rates = np.array([point.events_per_minute for point in tuned.points])
     wanted = np.full(len(rates), tuned.wanted_per_minute)
@@ -31,12 +37,13 @@ def svg(tuned: Tuned) -> str:
         f"{chosen.threshold:g}; wanted (dashed): {tuned.wanted_per_minute:g}"
     )
     drawn = chart(
-        thresholds,
+        _places(thresholds),
         [Curve(rates, "rate"), Curve(wanted, "limit")],
         unit="a min",
         top=1.1 * max(float(rates.max()), tuned.wanted_per_minute),
-        marks=[Mark(chosen.threshold, "", title)],
+        marks=[Mark(float(_places(np.array([chosen.threshold]))[0]), "", title)],
         ends=(f"{thresholds[0]:g}", f"{thresholds[-1]:g}"),
+        ticks=zip(_places(np.array(TICKS)).tolist(), map(str, TICKS), strict=True),
     )
     height = ABOVE + HEIGHT + BELOW
     return (
@@ -46,3 +53,9 @@ def svg(tuned: Tuned) -> str:
         f'<text x="{WIDTH / 2}" y="{height - 8}" text-anchor="middle">'
         f"{escape(tuned.parameter)}</text></svg>\n"
     )
+
+
+def _places(thresholds: Numbers) -> Numbers:
+    """Log-odds."""
+    inside = np.clip(thresholds, EDGE, 1.0 - EDGE)
+    return np.log(inside / (1.0 - inside))
