@@ -54,9 +54,18 @@ class ShardData:
         for run in runs:
             strata(root, run.mixture or self._shards.mixture, run.task_shares)
         if self._shards.aside:
-            strata(root, self._shards.aside, {})
+            self._check_aside(root)
         if self._shards.loader == "energon":
             _energon().check(root, *[run.mixture or self._shards.mixture for run in runs])
+
+    def _check_aside(self, root: Path) -> None:
+        try:
+            strata(root, self._shards.aside, {})
+        except DataError as error:
+            raise DataError(
+                f"kept aside: {error}; where nothing is, train without measuring: "
+                "--set 'shards.aside={}'"
+            ) from error
 
     def embed(self, run: EmbedRun, model: VLJepa) -> EmbedData:
         """Clips, queries and targets of the run's mixture, and of what is kept aside."""
