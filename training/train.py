@@ -235,6 +235,9 @@ class Chain:
     def _reliability_from_shards(self) -> Reliability | None:
         """Of scenes and words alone; None where too little was kept aside to tell."""
         config, run = self.recipe.reliability, self.recipe.y_decoder
+        if not (self.recipe.shards and self.recipe.shards.aside):
+            self.say("not measured: nothing was kept aside, and of its own samples it is too sure")
+            return None
         asked = ShardData(self.recipe, self.tokenizer, ALONE, self.out).aside(run, self.model)
         if asked.samples < config.fewest_samples:
             self.say(

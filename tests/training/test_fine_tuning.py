@@ -79,6 +79,17 @@ def test_enough_samples_tell_of_strange_scenes_and_clear_words(
 
 
 @pytest.mark.slow
+def test_what_was_trained_on_tells_nothing_of_its_reliability(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ["reliability.fewest_samples=6", "reliability.batches=2", "reliability.clarity.steps=5"]
+    settings = [f"shards.root={shards}", "shards.aside={}", *SMALL, *few]
+    train.main(["one_gpu", "--out", str(tmp_path / "mine"), "--set", *settings])
+    assert checkpoint.load_reliability(tmp_path / "mine" / "checkpoint") is None
+    assert "nothing was kept aside" in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_a_sharded_chain_on_two_processes_ends_in_a_checkpoint(
     shards: Path, tmp_path: Path
 ) -> None:
