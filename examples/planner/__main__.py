@@ -2,6 +2,8 @@
 
     python -m examples.planner                 the 50 goals of the planner's score
     python -m examples.planner --goals 3       the first three
+    python -m examples.planner --offline --goals 22 --first-seed 4100006
+                                               to tune: one process, no nodes, no real time
 
 The last line is one JSON object: goals (how many), goals_reached, random_goals_reached and
 oracle_goals_reached (shares of them, 0..1), and steps_per_goal (mean over the goals reached).
@@ -20,16 +22,22 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 import rclpy
 from rclpy.signals import SignalHandlerOptions
 
 from examples.planner import baselines
+from examples.planner.body import RosBody
 from examples.planner.goals import Goal, goals
-from examples.planner.planner import Planner, PlannerError, Step
+from examples.planner.link import Link, PlannerError
+from examples.planner.mind import WorldMind
+from examples.planner.planner import Body, Step, pursue
 from examples.planner.referee import NAMESPACE, Referee, RefereeError
 from examples.planner.score import Score, Try
+from examples.planner.search import Mind
 from training.tabletop.splits import TEST_SEEDS
+from training.tabletop.state import SceneState
 from vljepa_ros import paths
 from vljepa_ros.model import checkpoint
 from vljepa_ros.ros.children import Child, ChildError, all_ended, node_command, wait_until
@@ -51,12 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         checkpoint.describe(options.model or paths.default_model())
         wanted = goals(options.goals, options.first_seed)
-        claim = isolate()
-        try:
-            score = _pursue(options, wanted)
-        finally:
-            if claim is not None:
-                claim.close()
+        score = _offline(options, wanted) if options.offline else _isolated(options, wanted)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; perception and tabletop have ended\n")
         return EXIT_INTERRUPTED
@@ -92,6 +95,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=TEST_SEEDS.start,
         help="scenes are looked through for goals from this seed on",
     )
+    parser.add_argument("--offline", action="store_true", help="one process on one thread, no ROS")
     return parser.parse_args(arguments)
 
 
@@ -104,6 +108,24 @@ def _positive(text: str) -> int:
 
 def _interrupted(_signum: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _offline(options: argparse.Namespace, wanted: Sequence[Goal]) -> Score:
+    from examples.planner.offline import EngineMind, OfflineWorld
+
+    world = OfflineWorld(options.model)
+    mind = EngineMind(world)
+    tries = [_try(goal, at, len(wanted), world, mind, world) for at, goal in enumerate(wanted, 1)]
+    return Score(tuple(tries))
+
+
+def _isolated(options: argparse.Namespace, wanted: Sequence[Goal]) -> Score:
+    claim = isolate()
+    try:
+        return _pursue(options, wanted)
+    finally:
+        if claim is not None:
+            claim.close()
 
 
 def _pursue(options: argparse.Namespace, wanted: Sequence[Goal]) -> Score:
@@ -125,10 +147,14 @@ def _pursue(options: argparse.Namespace, wanted: Sequence[Goal]) -> Score:
         children.append(Child("perception", command, options.out / "planner_perception.log"))
         children.append(Child("tabletop", _tabletop(), options.out / "planner_tabletop.log"))
         wait = partial(wait_until, children=children, timeout_s=START_TIMEOUT_S)
-        referee, planner = Referee(wait), Planner(meanwhile=partial(_check, children))
+        referee, link = Referee(wait), Link(partial(_check, children))
+        mind = WorldMind(link, f"{NAMESPACE}/world_state")
+        body = RosBody(link, f"{NAMESPACE}/perception", f"{NAMESPACE}/tabletop")
         referee.wait_for_nodes()
-        tries = [_try(goal, at, len(wanted), referee, planner) for at, goal in enumerate(wanted, 1)]
-        planner.close()
+        tries = [
+            _try(goal, at, len(wanted), referee, mind, body) for at, goal in enumerate(wanted, 1)
+        ]
+        link.close()
         referee.close()
     return Score(tuple(tries))
 
@@ -154,7 +180,15 @@ def _check(children: Sequence[Child]) -> None:
         child.check()
 
 
-def _try(goal: Goal, at: int, count: int, referee: Referee, planner: Planner) -> Try:
+class _Judge(Protocol):
+    """Puts scenes on the table and knows what is true of them."""
+
+    def show(self, seed: int) -> SceneState: ...
+
+    def truth(self) -> SceneState: ...
+
+
+def _try(goal: Goal, at: int, count: int, referee: _Judge, mind: Mind, body: Body) -> Try:
     _say(f"\ngoal {at} of {count}, scene {goal.seed} ({goal.kind}): {goal.text}")
     started_s = time.monotonic()
     referee.show(goal.seed)
@@ -165,7 +199,7 @@ def _try(goal: Goal, at: int, count: int, referee: Referee, planner: Planner) ->
         _say(f"  {len(steps)}. {step.plan[0]}{_ahead(step)}")
         _say(f"     refused: {step.refused}" if step.refused else f"     seen: {_words(step)}")
 
-    believed = planner.pursue(goal.text, goal.budget, tell)
+    believed = pursue(goal.text, mind, body, goal.budget, tell)
     done = Try(
         kind=goal.kind,
         reached=goal.holds(referee.truth()),

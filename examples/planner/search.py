@@ -69,6 +69,9 @@ class Mind(Protocol):
     def roll_out(self, goal: str, plans: Sequence[Plan]) -> list[tuple[Plan, float, float]]:
         """Every plan, how near its end is to the goal, and how probably a step goes otherwise."""
 
+    def alike(self, one: str, other: str) -> float:
+        """Cosine between two texts."""
+
 
 @dataclass(frozen=True)
 class Past:
