@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from examples.planner.belief import Belief
 from examples.planner.search import Mind, Past, Plan, search
-from examples.planner.sense import tells, things
+from examples.planner.sense import QUESTIONS, came_off, tells, things
 
 SAME = 0.9
 """Two sentences with at least this cosine say the same, if they name the same."""
@@ -57,15 +58,23 @@ def pursue(goal: str, mind: Mind, body: Body, steps: int, tell: Callable[[Step],
     """
     refusing: set[str] = set()
     tried: Counter[str] = Counter()
-    skills = body.arrive()
+    refusals: Counter[str] = Counter()
+    skills, belief = body.arrive(), Belief()
     for _ in range(steps):
-        choice = search(mind, goal, skills, Past(tried, frozenset(refusing)))
+        facts = belief.facts(mind.believe(QUESTIONS, [()])[0])
+        past = Past(tried, frozenset(refusing), refusals)
+        choice = search(mind, goal, skills, facts, past)
         action, *rest = choice.plan
         refused = body.do(action)
         tried[action] += 1
         # What the robot refused it will refuse again, until the scene is another one.
         refusing = refusing | {action} if refused else set()
         seen = () if refused else body.seen()
+        if refused:
+            refusals[action] += 1
+            belief.refused(action)
+        else:
+            belief.done(action, facts, came_off=came_off(action, seen))
         tell(Step(choice.plan, choice.similarity, refused, seen))
         # Words that come while something moves are often wrong: they are believed only where
         # the goal was to come true now.

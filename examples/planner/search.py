@@ -15,6 +15,7 @@ from typing import Protocol
 from examples.planner.sense import (
     HELD,
     HOLDING,
+    LOST,
     QUESTIONS,
     Facts,
     apartness,
@@ -22,6 +23,9 @@ from examples.planner.sense import (
     ends,
     fitness,
     handles_itself,
+    hands_over,
+    leaves,
+    leaving,
     named,
     related,
     shared_words,
@@ -34,12 +38,15 @@ STEP_KEPT = 0.75
 """Of the chance to arrive, for each step: the world seldom does quite what was imagined."""
 TRIED_KEPT = 0.5
 """The same for each time that the first action was done already: doing it again rarely helps."""
-REFUSED_KEPT = 0.75
-"""The same where the robot refused a skill of this kind in this scene."""
+REFUSED_KEPT = 0.6
+"""The same for each time that the robot refused a skill of this kind."""
 NOTHING_KEPT = 0.3
 """The same where the model says that nothing comes of the first action."""
 BESIDE_KEPT = 0.6
 """The same for each step but the last with an object that has nothing to do with the goal."""
+LOST_KEPT = 0.2
+"""The same for each step by which, as the model says, something falls off the table: no later step
+brings it back."""
 NO_END_KEPT = 0.3
 """The same where the last step acts on something else than the goal names last."""
 LEAST_FIT = 0.2
@@ -81,6 +88,8 @@ class Past:
     """How often each skill was done."""
     refused: frozenset[str] = frozenset()
     """Skills that the robot refused since the scene last changed."""
+    refusals: Mapping[str, int] = field(default_factory=dict)
+    """How often it refused each skill at all."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +103,15 @@ class Choice:
     """How probably it arrives, roughly."""
 
 
-def search(mind: Mind, goal: str, skills: Sequence[str], past: Past) -> Choice:
+def search(mind: Mind, goal: str, skills: Sequence[str], facts: Facts, past: Past) -> Choice:
     """The most promising sequence of up to three skills that starts with none refused.
 
     Longer ones are imagined only where they could still be more promising.
+
+    Args:
+        facts: what is believed of the scene now.
     """
-    ways = _Ways(mind, goal, skills, past)
+    ways = _Ways(mind, goal, skills, facts, past)
     best = ways.best(ways.singles())
     for longer, length in ((ways.pairs, 2), (ways.triples, 3)):
         if best is None or best.chance < STEP_KEPT**length:
@@ -112,18 +124,20 @@ def search(mind: Mind, goal: str, skills: Sequence[str], past: Past) -> Choice:
 class _Ways:
     """One search."""
 
-    def __init__(self, mind: Mind, goal: str, skills: Sequence[str], past: Past) -> None:
-        self._mind, self._goal, self._skills = mind, goal, skills
+    def __init__(
+        self, mind: Mind, goal: str, skills: Sequence[str], facts: Facts, past: Past
+    ) -> None:
+        self._mind, self._goal, self._skills, self._facts = mind, goal, skills, facts
         self._known = things(skills)
-        now = mind.believe(QUESTIONS, [()])[0]
-        held = _held(mind, self._known, now[HOLDING])
-        fit = _fitting([skill for skill in skills if skill not in past.refused], now, held)
+        self._held = _held(mind, self._known, facts[HOLDING])
+        may = [skill for skill in skills if skill not in past.refused]
+        fit = _fitting(may, facts, self._held)
         self._foreseen = mind.foresee(list(fit))
         self._matter = related(goal, self._foreseen, self._known)
         self._worth = {s: p * _worth(s, self._foreseen[s], past) for s, p in fit.items()}
         self._apt = [skill for skill in skills if self._bears(skill)]
-        self._next_fit: dict[str, dict[str, float]] = {}
-        """How well each skill fits after each first one."""
+        self._next: dict[str, Facts] = {}
+        """What is believed after each first one."""
         self._pairs: list[Plan] = []
         self._nearest: dict[str, float] = {}
 
@@ -134,21 +148,18 @@ class _Ways:
         """What bears on the goal first, then what is worth most."""
         firsts = sorted(self._worth, key=lambda s: (not self._bears(s), -self._worth[s]))
         firsts = firsts[:FIRST_OF_TWO]
-        beliefs = self._mind.believe(QUESTIONS, [(first,) for first in firsts])
-        for first, facts in zip(firsts, beliefs, strict=True):
-            fit = {skill: fitness(skill, facts) for skill in self._skills}
-            self._next_fit[first] = fit
+        self._next = self._after(firsts)
         self._pairs = [
             (one, two)
             for one in firsts
             for two in self._apt
-            if one != two and self._next_fit[one][two] >= LEAST_FIT
+            if one != two and fitness(two, self._next[one]) >= LEAST_FIT
         ]
         return self._pairs
 
     def triples(self) -> list[Plan]:
         """From the best firsts, over what they make possible, to what may be the end."""
-        firsts = list(self._next_fit)
+        firsts = list(self._next)
         begins = [s for s in firsts if not comes_to_nothing(self._foreseen[s])] or firsts
         lasts = self._lasts()
         return [
@@ -156,7 +167,9 @@ class _Ways:
             for one, two in self._pairs
             if one in begins[:FIRST]
             for last in lasts
-            if last != two and not handles_itself((one, two, last), self._known)
+            if last != two
+            and fitness(last, leaving(two, self._next[one])) >= LEAST_FIT
+            and not handles_itself((one, two, last), self._known)
         ]
 
     def best(self, plans: Sequence[Plan], so_far: Choice | None = None) -> Choice | None:
@@ -172,10 +185,22 @@ class _Ways:
         """How much sense the steps of a plan make."""
         kept = self._worth[plan[0]] * BESIDE_KEPT ** sum(not self._bears(s) for s in plan[:-1])
         if len(plan) > 1:
-            kept *= self._next_fit[plan[0]][plan[1]]
+            kept *= fitness(plan[1], self._next[plan[0]])
+        for skill in plan[1:]:
+            kept *= LOST_KEPT if LOST in self._foreseen.get(skill, "") else 1.0
         if handles_itself(plan, self._known):
             kept *= NOTHING_KEPT
+        kept *= max(hands_over(plan, self._goal, self._held, self._known), NO_END_KEPT)
         return kept if ends(plan[-1], self._goal, self._known) else kept * NO_END_KEPT
+
+    def _after(self, firsts: Sequence[str]) -> dict[str, Facts]:
+        """What is believed once each was done: the model is asked about what it may change."""
+        asked = [(first, question) for first in firsts for question in leaves(first)]
+        found = self._mind.believe(QUESTIONS, [(first,) for first, _ in asked])
+        after = {first: dict(self._facts) for first in firsts}
+        for (first, question), facts in zip(asked, found, strict=True):
+            after[first][question] = facts[question]
+        return dict(after)
 
     def _bears(self, skill: str) -> bool:
         return named(skill, self._known) <= self._matter
@@ -215,8 +240,9 @@ def _fitting(skills: Iterable[str], facts: Facts, held: Mapping[str, float]) -> 
 def _worth(skill: str, foreseen: str, past: Past) -> float:
     """Of a first action: what is kept of the chance after what is foreseen and was tried."""
     kept = NOTHING_KEPT if comes_to_nothing(foreseen) else 1.0
-    if any(_kind(skill) == _kind(other) for other in past.refused):
-        kept *= REFUSED_KEPT
+    kept *= LOST_KEPT if LOST in foreseen else 1.0
+    alike = sum(n for other, n in past.refusals.items() if _kind(skill) == _kind(other))
+    kept *= REFUSED_KEPT**alike
     return float(kept * TRIED_KEPT ** past.tried.get(skill, 0))
 
 

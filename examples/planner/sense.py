@@ -19,7 +19,15 @@ NEEDS: tuple[tuple[str, str, bool], ...] = (
 )
 """A skill that reads so needs this question to have this answer (True: yes).
 
-This is all that is said of this robot; for another one, say here what its skills need."""
+This table and the next are all that is said of this robot; for another one, say here what its
+skills need and what they leave behind."""
+LEAVES: tuple[tuple[str, str, bool], ...] = (
+    (r"^(pick|take)", HOLDING, True),
+    (r"^(put|stack)", HOLDING, False),
+    (r"^open", OPEN, True),
+    (r"^close", OPEN, False),
+)
+"""A skill that reads so and comes off leaves this answer behind; the others leave it as it was."""
 HELD = "What colour is the object in the gripper?", "What shape is the object in the gripper?"
 """What is held is a thing with these two words for a name; no skill is done to it by its name."""
 QUESTIONS = tuple(dict.fromkeys(question for _, question, _ in NEEDS))
@@ -27,6 +35,8 @@ DOUBT = 0.05
 """So probable is at least whatever a skill needs: an answer may be wrong."""
 ATTEMPT = "tries to"
 """In these words the model says that an action would come to nothing."""
+LOST = "off the table"
+"""In these words it says that a thing would be gone for good."""
 NAME = re.compile(r"\bthe (\w+ \w+)")
 
 Facts = Mapping[str, float]
@@ -36,6 +46,16 @@ Facts = Mapping[str, float]
 def needs(skill: str) -> dict[str, bool]:
     """Which answer the skill needs to which question."""
     return {question: wanted for words, question, wanted in NEEDS if re.search(words, skill)}
+
+
+def leaves(skill: str) -> dict[str, bool]:
+    """Which answers the skill leaves behind where it comes off."""
+    return {question: then for words, question, then in LEAVES if re.search(words, skill)}
+
+
+def leaving(skill: str, facts: Facts) -> Facts:
+    """The facts once the skill has come off."""
+    return {**facts, **{q: 1 - DOUBT if then else DOUBT for q, then in leaves(skill).items()}}
 
 
 def fitness(skill: str, facts: Facts) -> float:
@@ -65,11 +85,40 @@ def handles_itself(plan: Sequence[str], known: frozenset[str]) -> bool:
     return False
 
 
+def hands_over(
+    plan: Sequence[str], goal: str, held: Mapping[str, float], known: frozenset[str]
+) -> float:
+    """How probably the last step, if it is done with what is held, is done with a thing of the goal
+    [0..1]: "stacks the red cube on the blue cube" is not reached with another in the hand.
+
+    Args:
+        held: how probably each thing is in the gripper now.
+    """
+    *before, last = plan
+    wanted = named(goal, known) - named(last, known)
+    if not needs(last).get(HOLDING) or not wanted:
+        return 1.0
+    taking = [skill for skill in before if leaves(skill).get(HOLDING)]
+    if not taking:
+        return sum(held.get(name, 0.0) for name in wanted) / max(sum(held.values()), DOUBT)
+    taken = named(taking[-1], known)
+    return float(not taken or taken <= wanted)
+
+
 def comes_to_nothing(foreseen: str) -> bool:
     """Whether a predicted outcome says that nothing would come of the action, or makes no sense:
     no thing is done to itself."""
     names = NAME.findall(foreseen)
     return ATTEMPT in foreseen or len(set(names)) < len(names)
+
+
+def came_off(skill: str, seen: Sequence[str]) -> bool | None:
+    """Whether the skill came off, going by the last of what was said that has its verb; None: no
+    such thing was said. Words that come while something moves are often wrong; these settle it.
+    """
+    verb = re.compile(rf"\b{re.escape(skill.split(maxsplit=1)[0])}")
+    said = [ATTEMPT not in caption for caption in seen if verb.search(caption)]
+    return said[-1] if said else None
 
 
 def things(skills: Sequence[str]) -> frozenset[str]:

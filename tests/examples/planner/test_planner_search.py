@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import pytest
 
 from examples.planner.goals import Goal, goals
+from examples.planner.planner import pursue
 from examples.planner.search import Choice, Past, Plan, search
-from examples.planner.sense import HELD, HOLDING, OPEN
+from examples.planner.sense import HELD, HOLDING, LOST, OPEN, QUESTIONS
 from examples.tabletop_world.skills import SkillError, after, attempt, read_skill, skill_texts
 from training.tabletop.language import canonical
 from training.tabletop.meaning import action_meaning
@@ -47,11 +47,38 @@ class SimulatorMind:
             (p, SAME if end == goal else OTHER, 0.0) for p, end in zip(plans, ends, strict=True)
         ]
 
+    def alike(self, one: str, other: str) -> float:
+        return float(one == other)
+
     def _after(self, plan: Plan) -> SceneState:
         state = self.state
         for skill in plan:
             state = after(state, read_skill(skill, state))
         return state
+
+
+class SimulatorBody:
+    """Does what it is told in the simulator, and says truly what came of it."""
+
+    def __init__(self, mind: SimulatorMind) -> None:
+        self._mind = mind
+        self._said = ""
+
+    def arrive(self) -> Sequence[str]:
+        return skill_texts(self._mind.state)
+
+    def do(self, action: str) -> str:
+        state = self._mind.state
+        try:
+            attempt(state, read_skill(action, state))
+        except SkillError as error:
+            return str(error)
+        self._said = _outcome(state, action)
+        self._mind.state = after(state, read_skill(action, state))
+        return ""
+
+    def seen(self) -> tuple[str, ...]:
+        return (self._said,)
 
 
 def _outcome(state: SceneState, skill: str) -> str:
@@ -62,22 +89,9 @@ def _outcome(state: SceneState, skill: str) -> str:
         return ""
 
 
-def _pursued(goal: Goal) -> SceneState:
-    mind, tried = SimulatorMind(goal.start), Counter[str]()
-    refused: frozenset[str] = frozenset()
-    for _ in range(goal.budget):
-        if goal.holds(mind.state):
-            break
-        choice = _searched(mind, goal, Past(tried, refused))
-        before = mind.state
-        mind.state = after(before, read_skill(choice.plan[0], before))
-        tried[choice.plan[0]] += 1
-        refused = refused | {choice.plan[0]} if mind.state == before else frozenset()
-    return mind.state
-
-
 def _searched(mind: SimulatorMind, goal: Goal, past: Past | None = None) -> Choice:
-    return search(mind, goal.text, skill_texts(mind.state), past or Past())
+    facts = mind.believe(QUESTIONS, [()])[0]
+    return search(mind, goal.text, skill_texts(mind.state), facts, past or Past())
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +100,13 @@ def tuning() -> list[Goal]:
 
 
 def test_with_a_mind_that_is_never_wrong_nearly_every_goal_is_reached(tuning: list[Goal]) -> None:
-    reached = [goal.holds(_pursued(goal)) for goal in tuning]
-    assert sum(reached) >= len(tuning) - 1, [
-        g for g, ok in zip(tuning, reached, strict=True) if not ok
-    ]
+    missed = []
+    for goal in tuning:
+        mind = SimulatorMind(goal.start)
+        believed = pursue(goal.text, mind, SimulatorBody(mind), goal.budget, lambda _: None)
+        if not (goal.holds(mind.state) and believed):
+            missed.append(goal)
+    assert len(missed) <= 1, missed
 
 
 def test_what_was_refused_is_not_begun_with(tuning: list[Goal]) -> None:
@@ -97,6 +114,12 @@ def test_what_was_refused_is_not_begun_with(tuning: list[Goal]) -> None:
         mind = SimulatorMind(goal.start)
         first = _searched(mind, goal).plan[0]
         assert _searched(mind, goal, Past(refused=frozenset({first}))).plan[0] != first
+
+
+def test_nothing_is_pushed_off_the_table_where_another_way_leads_there(tuning: list[Goal]) -> None:
+    for goal in tuning:
+        first = _searched(SimulatorMind(goal.start), goal).plan[0]
+        assert LOST not in _outcome(goal.start, first), goal
 
 
 def test_a_short_way_that_is_sure_ends_the_search(tuning: list[Goal]) -> None:
@@ -113,4 +136,4 @@ def test_a_short_way_that_is_sure_ends_the_search(tuning: list[Goal]) -> None:
 
 def test_without_skills_there_is_nothing_to_choose(tuning: list[Goal]) -> None:
     with pytest.raises(ValueError, match="no skill"):
-        search(SimulatorMind(tuning[0].start), tuning[0].text, [], Past())
+        search(SimulatorMind(tuning[0].start), tuning[0].text, [], {HOLDING: 0.0}, Past())

@@ -9,10 +9,14 @@ from examples.planner.sense import (
     HOLDING,
     OPEN,
     apartness,
+    came_off,
     comes_to_nothing,
     ends,
     fitness,
     handles_itself,
+    hands_over,
+    leaves,
+    leaving,
     needs,
     related,
     shared_words,
@@ -60,6 +64,33 @@ def test_what_was_taken_is_not_put_on_itself() -> None:
     assert handles_itself((take, "go home", put.format("red cube")), KNOWN)
     assert not handles_itself((take, put.format("blue cube")), KNOWN)
     assert not handles_itself((take, "put down what you hold", put.format("red cube")), KNOWN)
+
+
+def test_what_a_skill_leaves_behind() -> None:
+    assert leaves("pick up the red cube") == {HOLDING: True}
+    assert leaves("put what you hold in the drawer") == {HOLDING: False}
+    assert leaves("close the drawer") == {OPEN: False}
+    assert leaves("shake what you hold") == {}
+    after = leaving("stack what you hold on the red cube", {HOLDING: 0.9, OPEN: 0.8})
+    assert after == {HOLDING: DOUBT, OPEN: 0.8}
+
+
+def test_the_goals_own_thing_is_what_is_handed_over() -> None:
+    goal, put = "the gripper stacks the red cube on the blue cube", "stack what you hold on the {}"
+    on_blue = put.format("blue cube")
+    assert hands_over(("pick up the red cube", on_blue), goal, {}, KNOWN) == 1.0
+    assert hands_over(("pick up the green cone", on_blue), goal, {}, KNOWN) == 0.0
+    assert hands_over(("take the object out of the drawer", on_blue), goal, {}, KNOWN) == 1.0
+    held = {"red cube": 0.6, "green cone": 0.2}
+    assert hands_over((on_blue,), goal, held, KNOWN) == pytest.approx(0.75)
+    assert hands_over(("pick up the green cone",), goal, held, KNOWN) == 1.0
+
+
+def test_the_last_word_on_a_skill_says_whether_it_came_off() -> None:
+    failed, worked = "the gripper tries to push the red cube away but", "the gripper pushes it away"
+    assert came_off("push the red cube away", [failed, worked, "nothing moves"]) is True
+    assert came_off("push the red cube away", [worked, failed, "the gripper goes home"]) is False
+    assert came_off("push the red cube away", ["nothing moves"]) is None
 
 
 def test_things_are_what_several_skills_speak_of() -> None:
