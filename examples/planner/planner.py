@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from examples.planner.belief import Belief
-from examples.planner.search import Mind, Past, Plan, search
-from examples.planner.sense import QUESTIONS, came_off, tells, things
+from examples.planner.search import Mind, Past, Plan, arrival, search
+from examples.planner.sense import QUESTIONS, came_off, shows, tells, things
 
 SAME = 0.9
 """Two sentences with at least this cosine say the same, if they name the same."""
@@ -60,25 +60,32 @@ def pursue(goal: str, mind: Mind, body: Body, steps: int, tell: Callable[[Step],
     tried: Counter[str] = Counter()
     refusals: Counter[str] = Counter()
     skills, belief = body.arrive(), Belief()
+    facts = belief.facts(mind.believe(QUESTIONS, [()])[0])
     for _ in range(steps):
-        facts = belief.facts(mind.believe(QUESTIONS, [()])[0])
         past = Past(tried, frozenset(refusing), refusals)
         choice = search(mind, goal, skills, facts, past)
-        action, *rest = choice.plan
+        action, before = choice.plan[0], facts
         refused = body.do(action)
         tried[action] += 1
-        # What the robot refused it will refuse again, until the scene is another one.
-        refusing = refusing | {action} if refused else set()
         seen = () if refused else body.seen()
         if refused:
+            # What the robot refused it will refuse again, until the scene is another one.
+            refusing.add(action)
             refusals[action] += 1
             belief.refused(action)
         else:
-            belief.done(action, facts, came_off=came_off(action, seen))
+            refusing.clear()
+            belief.done(action, before, came_off(action, seen))
+        facts = belief.facts(mind.believe(QUESTIONS, [()])[0])
         tell(Step(choice.plan, choice.similarity, refused, seen))
         # Words that come while something moves are often wrong: they are believed only where
         # the goal was to come true now.
-        if not rest and any(_says(mind, goal, caption, action, skills) for caption in seen):
+        if len(choice.plan) > 1 or refused:
+            continue
+        if any(_says(mind, goal, caption, action, skills) for caption in seen):
+            return True
+        unheard = came_off(action, seen) is None
+        if unheard and arrival(choice.similarity) > 0.5 and shows(action, before, facts):
             return True
     return False
 

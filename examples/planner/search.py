@@ -30,6 +30,7 @@ from examples.planner.sense import (
     related,
     shared_words,
     things,
+    unmended,
 )
 
 NEAR, NEARNESS_SPREAD = 0.42, 0.04
@@ -44,13 +45,15 @@ NOTHING_KEPT = 0.3
 """The same where the model says that nothing comes of the first action."""
 BESIDE_KEPT = 0.6
 """The same for each step but the last with an object that has nothing to do with the goal."""
-LOST_KEPT = 0.2
-"""The same for each step by which, as the model says, something falls off the table: no later step
-brings it back."""
+LOST_KEPT, LOST_BESIDE_KEPT = 0.1, 0.7
+"""The same for each step that, as the model says, makes a thing of the goal fall off the table, or
+another: no later step brings it back."""
 NO_END_KEPT = 0.3
 """The same where the last step acts on something else than the goal names last."""
 LEAST_FIT = 0.2
 """A skill that fits less is not imagined at all."""
+AT_ONCE = 64
+"""How many plans are imagined before looking whether the others still have a chance."""
 FIRST_OF_TWO, FIRST = 18, 12
 """How many skills are imagined as the first of two, and as the first of three."""
 LAST, LAST_BY_WORDS = 2, 2
@@ -173,12 +176,19 @@ class _Ways:
         ]
 
     def best(self, plans: Sequence[Plan], so_far: Choice | None = None) -> Choice | None:
-        """The most promising of the plans and what was found before."""
-        for plan, near, doubt in self._mind.roll_out(self._goal, plans) if plans else []:
-            self._nearest[plan[-1]] = max(near, self._nearest.get(plan[-1], -1.0))
-            chance = arrival(near) * (1 - doubt) * STEP_KEPT ** len(plan) * self._kept(plan)
-            if so_far is None or chance > so_far.chance:
-                so_far = Choice(plan, near, chance)
+        """The most promising of the plans and what was found before.
+
+        Best by their words first, and imagined only while their words leave them a chance.
+        """
+        most = {plan: STEP_KEPT ** len(plan) * self._kept(plan) for plan in plans}
+        waiting = sorted(most, key=lambda plan: -most[plan])
+        for at in range(0, len(waiting), AT_ONCE):
+            some = [p for p in waiting[at : at + AT_ONCE] if not so_far or most[p] > so_far.chance]
+            for plan, near, doubt in self._mind.roll_out(self._goal, some) if some else []:
+                self._nearest[plan[-1]] = max(near, self._nearest.get(plan[-1], -1.0))
+                chance = arrival(near) * (1 - doubt) * most[plan]
+                if so_far is None or chance > so_far.chance:
+                    so_far = Choice(plan, near, chance)
         return so_far
 
     def _kept(self, plan: Plan) -> float:
@@ -186,8 +196,12 @@ class _Ways:
         kept = self._worth[plan[0]] * BESIDE_KEPT ** sum(not self._bears(s) for s in plan[:-1])
         if len(plan) > 1:
             kept *= fitness(plan[1], self._next[plan[0]])
-        for skill in plan[1:]:
-            kept *= LOST_KEPT if LOST in self._foreseen.get(skill, "") else 1.0
+        for skill in plan:
+            if LOST in self._foreseen.get(skill, ""):
+                own = named(skill, self._known) & named(self._goal, self._known)
+                kept *= LOST_KEPT if own else LOST_BESIDE_KEPT
+        if len(plan) > 1 and unmended(plan, self._facts, self._foreseen):
+            kept *= NOTHING_KEPT
         if handles_itself(plan, self._known):
             kept *= NOTHING_KEPT
         kept *= max(hands_over(plan, self._goal, self._held, self._known), NO_END_KEPT)
@@ -240,7 +254,6 @@ def _fitting(skills: Iterable[str], facts: Facts, held: Mapping[str, float]) -> 
 def _worth(skill: str, foreseen: str, past: Past) -> float:
     """Of a first action: what is kept of the chance after what is foreseen and was tried."""
     kept = NOTHING_KEPT if comes_to_nothing(foreseen) else 1.0
-    kept *= LOST_KEPT if LOST in foreseen else 1.0
     alike = sum(n for other, n in past.refusals.items() if _kind(skill) == _kind(other))
     kept *= REFUSED_KEPT**alike
     return float(kept * TRIED_KEPT ** past.tried.get(skill, 0))

@@ -176,10 +176,29 @@ def shared_words(skill: str, goal: str, known: frozenset[str]) -> int:
 def tells(goal: str, said: str, done: str, known: frozenset[str]) -> bool:
     """Whether what was said after a skill was done may be the goal, going by the things named.
 
-    Who was put on whom the model often hears wrong, so in `said` the order does not count; what the
-    skill was done to does.
+    Who was put on whom, and whose colour was whose, the model often hears wrong: in `said` the
+    order of the words in names does not count. What the skill was done to does.
     """
-    return named(goal, known) == named(said, known) and ends(done, goal, known)
+    wanted, heard = (Counter(" ".join(NAME.findall(text)).split()) for text in (goal, said))
+    return wanted == heard and ends(done, goal, known)
+
+
+def shows(done: str, before: Facts, now: Facts) -> bool:
+    """Whether what a skill leaves behind is there, and was not before it was done."""
+    left = leaves(done)
+    turned = [(before[q] > 0.5) != then and (now[q] > 0.5) == then for q, then in left.items()]
+    return bool(turned) and all(turned)
+
+
+def unmended(plan: Sequence[str], facts: Facts, foreseen: Mapping[str, str]) -> bool:
+    """Whether the last step would come to nothing now, though it has what it needs, and no step
+    before it is done to any of the things that its outcome names."""
+    *before, last = plan
+    outcome = foreseen.get(last, "")
+    if not comes_to_nothing(outcome) or fitness(last, facts) < 1.0:
+        return False
+    involved = set(NAME.findall(outcome))
+    return bool(involved) and not any(involved & set(NAME.findall(skill)) for skill in before)
 
 
 def _in_order(text: str, known: frozenset[str]) -> list[str]:

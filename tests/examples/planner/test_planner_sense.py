@@ -20,8 +20,10 @@ from examples.planner.sense import (
     needs,
     related,
     shared_words,
+    shows,
     tells,
     things,
+    unmended,
 )
 from examples.tabletop_world.skills import skill_texts
 from training.tabletop.world import Episode
@@ -137,3 +139,26 @@ def test_a_goal_is_told_by_what_was_said_and_done() -> None:
     assert not tells(goal, said, "stack what you hold on the red cube", KNOWN)
     other = "the gripper stacks the green cone on the blue cube"
     assert not tells(goal, other, "stack what you hold on the blue cube", KNOWN)
+
+
+def test_whose_colour_was_whose_is_not_held_against_what_was_said() -> None:
+    goal = "the gripper stacks the red cone on the blue cube"
+    assert tells(goal, "the gripper stacks the blue cone on the red cube", "go home", KNOWN)
+    assert not tells(goal, "the gripper stacks the blue cone on the blue cube", "go home", KNOWN)
+
+
+def test_what_a_skill_leaves_behind_shows_where_it_was_not_before() -> None:
+    pick, empty, full = "pick up the red cube", {HOLDING: 0.1}, {HOLDING: 0.9}
+    assert shows(pick, empty, full)
+    assert not shows(pick, full, full)
+    assert not shows(pick, empty, empty)
+    assert not shows("go home", empty, full)
+
+
+def test_what_is_in_the_way_is_not_mended_by_something_else() -> None:
+    pick, close = "pick up the red cube", "close the drawer"
+    foreseen = {pick: "the gripper tries to pick up the red cube but the blue cube stands on top"}
+    assert unmended((close, pick), {HOLDING: 0.0}, foreseen)
+    assert not unmended(("push the blue cube away", pick), {HOLDING: 0.0}, foreseen)
+    assert not unmended((close, pick), {HOLDING: 1.0}, foreseen)
+    assert not unmended((close, pick), {HOLDING: 0.0}, {pick: "the gripper picks up the red cube"})
