@@ -105,6 +105,8 @@ class EngineMind(AskingMind):
     def _roll_out(
         self, plans: Sequence[Plan], goal: str | EmbeddingE
     ) -> list[tuple[Plan, float, float]]:
+        if not plans:
+            return []
         goal_E = self._embeddings([goal])[0] if isinstance(goal, str) else goal
         rollout = self._model.rollout(self._world.tokens_BTND, plans, goal_E)
         while rollout.step():

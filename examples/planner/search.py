@@ -209,11 +209,13 @@ class _Ways:
 
     def _after(self, firsts: Sequence[str]) -> dict[str, Facts]:
         """What is believed once each was done: the model is asked about what it may change."""
-        asked = [(first, question) for first in firsts for question in leaves(first)]
-        found = self._mind.believe(QUESTIONS, [(first,) for first, _ in asked])
         after = {first: dict(self._facts) for first in firsts}
-        for (first, question), facts in zip(asked, found, strict=True):
-            after[first][question] = facts[question]
+        for question in QUESTIONS:
+            turning = [first for first in firsts if question in leaves(first)]
+            if turning:
+                found = self._mind.believe([question], [(first,) for first in turning])
+                for first, facts in zip(turning, found, strict=True):
+                    after[first] |= facts
         return dict(after)
 
     def _bears(self, skill: str) -> bool:

@@ -179,7 +179,8 @@ def tells(goal: str, said: str, done: str, known: frozenset[str]) -> bool:
     Who was put on whom, and whose colour was whose, the model often hears wrong: in `said` the
     order of the words in names does not count. What the skill was done to does.
     """
-    wanted, heard = (Counter(" ".join(NAME.findall(text)).split()) for text in (goal, said))
+    words = {word for name in known for word in name.split()}
+    wanted, heard = (Counter(w for w in text.split() if w in words) for text in (goal, said))
     return wanted == heard and ends(done, goal, known)
 
 

@@ -143,8 +143,10 @@ def test_a_goal_is_told_by_what_was_said_and_done() -> None:
 
 def test_whose_colour_was_whose_is_not_held_against_what_was_said() -> None:
     goal = "the gripper stacks the red cone on the blue cube"
-    assert tells(goal, "the gripper stacks the blue cone on the red cube", "go home", KNOWN)
-    assert not tells(goal, "the gripper stacks the blue cone on the blue cube", "go home", KNOWN)
+    swapped = "the gripper stacks the blue cone on the red cube"
+    assert tells(goal, swapped, "stack what you hold on the blue cube", KNOWN)
+    assert not tells(goal, swapped, "stack what you hold on the red cube", KNOWN)
+    assert not tells(goal, "the gripper stacks the green cone on the red cube", "go home", KNOWN)
 
 
 def test_what_a_skill_leaves_behind_shows_where_it_was_not_before() -> None:
