@@ -56,38 +56,61 @@ def pursue(goal: str, mind: Mind, body: Body, steps: int, tell: Callable[[Step],
     Raises:
         PlannerError: a node is missing, fails, or is too slow.
     """
-    refusing: set[str] = set()
-    tried: Counter[str] = Counter()
-    refusals: Counter[str] = Counter()
-    skills, belief = body.arrive(), Belief()
+    tries, belief, skills = Tries(), Belief(), body.arrive()
     facts = belief.facts(mind.believe(QUESTIONS, [()])[0])
     for _ in range(steps):
-        past = Past(tried, frozenset(refusing), refusals)
-        choice = search(mind, goal, skills, facts, past)
+        choice = search(mind, goal, skills, facts, tries.past)
         action, before = choice.plan[0], facts
         refused = body.do(action)
-        tried[action] += 1
         seen = () if refused else body.seen()
+        off = came_off(action, seen)
         if refused:
-            # What the robot refused it will refuse again, until the scene is another one.
-            refusing.add(action)
-            refusals[action] += 1
+            tries.refused(action)
             belief.refused(action)
         else:
-            refusing.clear()
-            belief.done(action, before, came_off(action, seen))
+            tries.done(action, off)
+            belief.done(action, before, off)
         facts = belief.facts(mind.believe(QUESTIONS, [()])[0])
         tell(Step(choice.plan, choice.similarity, refused, seen))
         # Words that come while something moves are often wrong: they are believed only where
-        # the goal was to come true now.
+        # the goal was to come true now. Where there were none of it, what shows may tell.
         if len(choice.plan) > 1 or refused:
             continue
         if any(_says(mind, goal, caption, action, skills) for caption in seen):
             return True
-        unheard = came_off(action, seen) is None
-        if unheard and arrival(choice.similarity) > 0.5 and shows(action, before, facts):
+        if off is None and arrival(choice.similarity) > 0.5 and shows(action, before, facts):
             return True
     return False
+
+
+class Tries:
+    """What has been tried for a goal, and what of it still counts."""
+
+    def __init__(self) -> None:
+        self._tried: Counter[str] = Counter()
+        self._failed: set[str] = set()
+        self._refusing: set[str] = set()
+        self._refusals: Counter[str] = Counter()
+
+    @property
+    def past(self) -> Past:
+        return Past(self._tried, frozenset(self._refusing), self._refusals)
+
+    def refused(self, action: str) -> None:
+        """What the robot refused it will refuse again, until the scene is another one."""
+        self._refusing.add(action)
+        self._refusals[action] += 1
+
+    def done(self, action: str, came_off: bool | None) -> None:
+        """What was not heard to come off may do so once another action has."""
+        self._refusing.clear()
+        self._tried[action] += 1
+        if came_off:
+            for failed in self._failed:
+                del self._tried[failed]
+            self._failed.clear()
+        else:
+            self._failed.add(action)
 
 
 def _says(mind: Mind, goal: str, caption: str, action: str, skills: Sequence[str]) -> bool:

@@ -1,8 +1,9 @@
-"""The planner's filter of what it believes: what was done against what is seen."""
+"""What the planner keeps from step to step: what it believes, and what it has tried."""
 
 from __future__ import annotations
 
 from examples.planner.belief import Belief
+from examples.planner.planner import Tries
 from examples.planner.sense import HOLDING, OPEN
 
 PICK, SHAKE = "pick up the red cube", "shake what you hold"
@@ -56,3 +57,23 @@ def test_where_nothing_was_heard_only_looking_tells_what_was_left_behind() -> No
     facts = belief.facts({HOLDING: 0.6, OPEN: 0.5})
     assert abs(facts[HOLDING] - 0.6) < 1e-6
     assert facts[OPEN] > 0.5
+
+
+def test_what_was_refused_is_left_alone_until_something_was_done() -> None:
+    tries = Tries()
+    tries.refused(PICK)
+    assert tries.past.refused == {PICK}
+    tries.done(SHAKE, came_off=False)
+    assert tries.past.refused == frozenset()
+    assert tries.past.refusals == {PICK: 1}
+
+
+def test_what_failed_counts_as_tried_until_another_action_came_off() -> None:
+    tries, push = Tries(), "push the red cube away"
+    tries.done(PICK, came_off=False)
+    tries.done(SHAKE, came_off=None)
+    assert tries.past.tried == {PICK: 1, SHAKE: 1}
+    tries.done(push, came_off=True)
+    assert tries.past.tried == {push: 1}
+    tries.done(push, came_off=True)
+    assert tries.past.tried == {push: 2}
