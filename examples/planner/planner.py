@@ -76,7 +76,8 @@ def pursue(goal: str, mind: Mind, body: Body, steps: int, tell: Callable[[Step],
         # the goal was to come true now. Where there were none of it, what shows may tell.
         if len(choice.plan) > 1 or refused:
             continue
-        if any(_says(mind, goal, caption, action, skills) for caption in seen):
+        heard = tells(goal, seen, action, things(skills))
+        if any(mind.alike(goal, said) >= SAME for said in heard):
             return True
         if off is None and arrival(choice.similarity) > 0.5 and shows(action, before, facts):
             return True
@@ -111,8 +112,3 @@ class Tries:
             self._failed.clear()
         else:
             self._failed.add(action)
-
-
-def _says(mind: Mind, goal: str, caption: str, action: str, skills: Sequence[str]) -> bool:
-    may_be = tells(goal, caption, action, things(skills))
-    return may_be and mind.alike(goal, caption) >= SAME

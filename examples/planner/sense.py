@@ -112,13 +112,19 @@ def comes_to_nothing(foreseen: str) -> bool:
     return ATTEMPT in foreseen or len(set(names)) < len(names)
 
 
-def came_off(skill: str, seen: Sequence[str]) -> bool | None:
-    """Whether the skill came off, going by the last of what was said that has its verb; None: no
-    such thing was said. Words that come while something moves are often wrong; these settle it.
+def settled(skill: str, seen: Sequence[str]) -> str:
+    """The last of what was said that has the skill's verb; "" where there is none.
+
+    Words that come while something moves are often wrong; the later, the surer they are.
     """
     verb = re.compile(rf"\b{re.escape(skill.split(maxsplit=1)[0])}")
-    said = [ATTEMPT not in caption for caption in seen if verb.search(caption)]
-    return said[-1] if said else None
+    return next((caption for caption in reversed(seen) if verb.search(caption)), "")
+
+
+def came_off(skill: str, seen: Sequence[str]) -> bool | None:
+    """Whether the skill came off, going by what was said; None: nothing was said of it."""
+    said = settled(skill, seen)
+    return ATTEMPT not in said if said else None
 
 
 def things(skills: Sequence[str]) -> frozenset[str]:
@@ -173,15 +179,22 @@ def shared_words(skill: str, goal: str, known: frozenset[str]) -> int:
     return sum(any(w.startswith(word) for w in wanted) for word in skill.split())
 
 
-def tells(goal: str, said: str, done: str, known: frozenset[str]) -> bool:
-    """Whether what was said after a skill was done may be the goal, going by the things named.
+def tells(goal: str, seen: Sequence[str], done: str, known: frozenset[str]) -> list[str]:
+    """What of all that was said after a skill was done may be the goal, going by the things named.
 
-    Who was put on whom, and whose colour was whose, the model often hears wrong: in `said` the
-    order of the words in names does not count. What the skill was done to does.
+    What the skill was done to is sure. Who was put on whom the model often hears wrong, so the
+    order of names does not count; in the settled words not even whose colour was whose.
     """
+    if not ends(done, goal, known):
+        return []
     words = {word for name in known for word in name.split()}
-    wanted, heard = (Counter(w for w in text.split() if w in words) for text in (goal, said))
-    return wanted == heard and ends(done, goal, known)
+    wanted, last = Counter(w for w in goal.split() if w in words), settled(done, seen)
+    return [
+        said
+        for said in seen
+        if named(goal, known) == named(said, known)
+        or (said == last and wanted == Counter(w for w in said.split() if w in words))
+    ]
 
 
 def shows(done: str, before: Facts, now: Facts) -> bool:
