@@ -33,7 +33,7 @@ from examples.planner.sense import (
     unmended,
 )
 
-NEAR, NEARNESS_SPREAD = 0.42, 0.04
+NEAR, NEARNESS_SPREAD = 0.52, 0.04
 """Similarity to the goal at which an end is as likely it as not, and how sharply that turns."""
 STEP_KEPT = 0.75
 """Of the chance to arrive, for each step: the world seldom does quite what was imagined."""

@@ -46,7 +46,7 @@ GRID: Mapping[str, Sequence[float]] = {
     "threshold": (0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
     "settle": (0.0, 0.3),
     "noise_factor": (1.5, 3.0),
-    "clarity": (0.0, 0.3, 0.4, 0.5, 0.6),
+    "clarity": (0.0, 0.2, 0.3, 0.4, 0.5),
     "unclear_s": (0.5, 0.75, 1.0, 1.25, 1.5),
 }
 
