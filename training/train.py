@@ -158,7 +158,9 @@ class Chain:
                     "x_encoder needs the simulated world's labels; leave it out of runs"
                 )
             if self.ranks.first:
-                self.shards.check([getattr(self.recipe, n) for n in names if n in EMBED_RUNS])
+                fits = [getattr(self.recipe, name).fit for name in names]
+                embedding = [getattr(self.recipe, n) for n in names if n in EMBED_RUNS]
+                self.shards.check(embedding, fits)
 
     def say(self, line: str) -> None:
         """One rank speaks for all."""

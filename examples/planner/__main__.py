@@ -2,7 +2,7 @@
 
     python -m examples.planner                 the 50 goals of the planner's score
     python -m examples.planner --goals 3       the first three
-    python -m examples.planner --offline --goals 22 --first-seed 4100006
+    python -m examples.planner --offline --goals 25 --first-seed 4100006
                                                to tune: one process, no nodes, no real time
 
 The last line is one JSON object: goals (how many), goals_reached, random_goals_reached and

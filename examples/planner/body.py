@@ -9,10 +9,9 @@ from std_msgs.msg import String
 from vljepa_ros.msg import SemanticEvent, SemanticState
 
 from examples.planner.link import Link
+from examples.planner.planner import STILL_S
 
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-STILL_S = 2.0
-"""So long after an action a clip shows nothing of it any more."""
 
 
 class RosBody:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from examples.planner.goals import SPLIT
 from examples.planner.mind import AskingMind
+from examples.planner.planner import STILL_S
 from examples.planner.search import Plan
 from examples.tabletop_world.skills import SkillError
 from examples.tabletop_world.table import Table
@@ -22,8 +23,7 @@ from vljepa_ros.world.world_model import WorldModel
 SIZE_HW = 240, 320
 PERIOD_NS = 200_000_000
 """Of the camera: as fast as perception runs in the demo."""
-STILL_NS = 2_000_000_000
-"""So long after an action a clip shows nothing of it any more."""
+STILL_NS = round(STILL_S * 1e9)
 
 
 class OfflineWorld:

@@ -15,6 +15,8 @@ from examples.planner.belief import Belief
 from examples.planner.search import Mind, Past, Plan, arrival, search
 from examples.planner.sense import QUESTIONS, came_off, shows, tells, things
 
+STILL_S = 2.0
+"""So long after an action a clip shows nothing of it any more."""
 SAME = 0.9
 """Two sentences with at least this cosine say the same, if they name the same."""
 

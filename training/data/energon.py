@@ -165,7 +165,8 @@ class EnergonBatches(IterableDataset[dict[str, Tensor]]):
             DataError: sizes that do not fit, a folder that is not prepared, or task shares, which
                 energon has not: write each task into a folder of its own.
         """
-        parts = max(parts, world)
+        if parts % world:
+            raise DataError(f"{parts} parts cannot be shared equally among {world} ranks")
         if batch_size < 1 or batch_size % parts:
             raise DataError(f"batch_size {batch_size} cannot be cut into {parts} equal parts")
         if config.task_shares:

@@ -44,8 +44,12 @@ class ShardData:
             self._skipped_log = str(out / SKIPPED_FOLDER / f"rank-{ranks.rank}.jsonl")
         self._tokenizer, self._ranks = tokenizer, ranks
 
-    def check(self, runs: Sequence[EmbedRun]) -> None:
-        """Whether every run finds its shards.
+    def check(self, runs: Sequence[EmbedRun], fits: Sequence[FitConfig]) -> None:
+        """Whether every run finds its shards, and its loader can begin.
+
+        Args:
+            runs: those that embed.
+            fits: of all runs.
 
         Raises:
             DataError: one does not.
@@ -56,7 +60,12 @@ class ShardData:
         if self._shards.aside:
             self._check_aside(root)
         if self._shards.loader == "energon":
-            _energon().check(root, *[run.mixture or self._shards.mixture for run in runs])
+            mixtures = [run.mixture or self._shards.mixture for run in runs]
+            _energon().check(root, *mixtures, self._shards.aside)
+            if any(fit.workers < 1 for fit in fits):
+                raise DataError(
+                    "energon reads in processes of its own; set the run's fit.workers to 1"
+                )
 
     def _check_aside(self, root: Path) -> None:
         try:
@@ -88,8 +97,7 @@ class ShardData:
         """This rank's share of batches that are kept aside."""
         ranks = self._ranks
         rows = min(fit.batch_size // ranks.world, VALIDATION_ROWS) * ranks.world
-        config = self._of_aside(model)
-        aside = ShardBatches(config, self._tokenizer, model.config, rows, fit.seed + 1, ranks.world)
+        aside = self._aside_at_random(model, rows, fit.seed + 1, ranks.world)
         return [aside[step * ranks.world + ranks.rank] for step in range(VALIDATION_BATCHES)]
 
     def decode(self, run: YDecoderRun, model: VLJepa) -> ShardBatches | EnergonBatches:
@@ -98,15 +106,14 @@ class ShardData:
 
     def aside(self, run: YDecoderRun, model: VLJepa) -> ShardBatches:
         """The same samples, read at random whatever the loader."""
-        config, fit = self._of_aside(model), run.fit
-        return ShardBatches(
-            config,
-            self._tokenizer,
-            model.config,
-            fit.batch_size,
-            fit.seed + 2,
-            fit.parts(self._ranks),
-        )
+        fit = run.fit
+        return self._aside_at_random(model, fit.batch_size, fit.seed + 2, fit.parts(self._ranks))
+
+    def _aside_at_random(
+        self, model: VLJepa, batch_size: int, seed: int, parts: int
+    ) -> ShardBatches:
+        config = self._of_aside(model)
+        return ShardBatches(config, self._tokenizer, model.config, batch_size, seed, parts)
 
     def _of_aside(self, model: VLJepa) -> ShardsConfig:
         return ShardsConfig(
@@ -123,14 +130,12 @@ class ShardData:
         """By the recipe's loader.
 
         Raises:
-            DataError: it is not installed, or cannot work so.
+            DataError: it is not installed, or finds no shards.
         """
         ranks, parts = self._ranks, fit.parts(self._ranks)
         of_run = (config, self._tokenizer, model.config, fit.batch_size, seed, parts)
         if self._shards.loader == "plain":
             return ShardBatches(*of_run)
-        if fit.workers < 1:
-            raise DataError("energon reads in processes of its own; set the run's fit.workers to 1")
         streamed: EnergonBatches = _energon().EnergonBatches(
             *of_run, ranks.rank, ranks.world, fit.workers
         )

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import torch
+from brightness import Brightness, StoppedError
 from shard_media import picture, pictures, sample
-from torch import Tensor, nn
+from torch import Tensor
 
 from training import train
 from training.data.batches import ShardBatches, ShardsConfig
@@ -86,7 +87,7 @@ def test_a_run_goes_on_behind_the_last_batch(root: Path, workers: int) -> None:
 
 def test_ranks_share_the_samples_between_them(root: Path) -> None:
     shares = [
-        {n for b in islice(iter(loader(root, rank=rank, world=2)), 14) for n in seen(b)}
+        {n for b in islice(iter(loader(root, rank=rank, world=2, parts=2)), 14) for n in seen(b)}
         for rank in range(2)
     ]
     assert shares[0].isdisjoint(shares[1])
@@ -122,39 +123,10 @@ def test_what_does_not_fit_says_the_mend(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="a folder of its own"):
         loader(root, task_shares={"caption": 1.0})
     with pytest.raises(DataError, match="cut into 2 equal parts"):
-        loader(root, batch_size=5, world=2)
+        loader(root, batch_size=5, parts=2)
+    with pytest.raises(DataError, match="among 2 ranks"):
+        loader(root, parts=3, world=2, batch_size=6)
     assert energon.main([str(tmp_path / "gone")]) == 1
-
-
-class Killed(RuntimeError):
-    pass
-
-
-class Brightness:
-    """Learns one number from pictures; ends by itself after `dies_at` losses."""
-
-    def __init__(self, batches: Any, dies_at: int = 100) -> None:
-        torch.manual_seed(0)
-        self._net, self._batches, self._left = nn.Linear(1, 1), batches, dies_at
-
-    def module(self) -> nn.Module:
-        return self._net
-
-    def parts(self) -> list[tuple[nn.Module, float]]:
-        return [(self._net, 1.0)]
-
-    def batches(self) -> Any:
-        return self._batches
-
-    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        self._left -= 1
-        if self._left < 0:
-            raise Killed
-        grey_B1 = batch["pixels_BTCHW"].float().mean((1, 2, 3, 4))[:, None]
-        return (self._net(grey_B1 / 255) - 1 + torch.rand(())).square().mean(), {}
-
-    def evaluate(self) -> dict[str, float]:
-        return {}
 
 
 def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(root: Path, tmp_path: Path) -> None:
@@ -162,12 +134,12 @@ def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(root: Path, tmp_path: Pa
     config = FitConfig(9, 4, warmup_steps=1, workers=2, threads=1, save_every_s=0.0, engine=engine)
 
     def train(out: str, dies_at: int = 100) -> Tensor:
-        stage = Brightness(loader(root, workers=2, parts=2, augment=True), dies_at)
+        stage = Brightness(loader(root, workers=2, parts=2, augment=True), dies_at=dies_at)
         fit(stage, config, tmp_path / out, say=lambda _: None)
         return torch.cat([p.detach().flatten() for p in stage.module().parameters()])
 
     unbroken = train("a")
-    with pytest.raises(Killed):
+    with pytest.raises(StoppedError):
         train("b", dies_at=11)
     assert torch.equal(train("b"), unbroken)
 
@@ -181,9 +153,13 @@ def test_a_recipe_reads_by_it(root: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"set the run's fit\.workers to 1"):
         train.main(out)
     out += [f"{run}.fit.workers=1" for run in ("pretrain", "sft", "y_decoder")]
+    with pytest.raises(SystemExit, match=r"set the run's fit\.workers to 1"):
+        train.main([*out, "y_decoder.fit.workers=0"])
     pictures(tmp_path / "new", 1)
-    with pytest.raises(SystemExit, match="is not prepared"):
-        train.main([*out, f"sft.mixture={{{tmp_path / 'new'}: 1.0}}"])
+    for setting in ("sft.mixture", "shards.aside"):
+        with pytest.raises(SystemExit, match="is not prepared"):
+            train.main([*out, f"{setting}={{{tmp_path / 'new'}: 1.0}}"])
+    assert not (tmp_path / "out" / "pretrain").exists()
     train.main(out)
     assert (tmp_path / "out" / "checkpoint" / "model.safetensors").exists()
 

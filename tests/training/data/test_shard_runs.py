@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from brightness import Brightness
 from shard_media import picture, pictures, sample
-from torch import Tensor, nn
 
 from training import train
 from training.data.batches import ShardBatches, ShardsConfig
@@ -17,7 +17,6 @@ from training.data.run_data import ShardData
 from training.data.writer import Draft, write_shards
 from training.distributed import ALONE, Ranks
 from training.fit import FitConfig, fit
-from training.parallel import Batch, Metrics
 from training.runs import EmbedRun, Recipe, ShardSources, tiny
 from training.stop import STOPPED_BATCH, LossError
 from vljepa_ros.config import ModelConfig, XEncoderConfig
@@ -28,30 +27,6 @@ from vljepa_ros.model.vljepa import VLJepa
 MODEL = ModelConfig(clip_frames=2, x_encoder=XEncoderConfig(crop_px=8))
 TOKENIZER = train_tokenizer(["thing 0 moves", "What is happening?"], 300)
 FIT = FitConfig(steps=3, batch_size=4, warmup_steps=1, workers=0, threads=1)
-
-
-class Brightness:
-    """Learns one number from pictures; no number comes of any brighter than `poison`."""
-
-    def __init__(self, batches: ShardBatches, poison: int = 256) -> None:
-        self._net, self._batches, self._poison = nn.Linear(1, 1), batches, poison
-
-    def module(self) -> nn.Module:
-        return self._net
-
-    def parts(self) -> list[tuple[nn.Module, float]]:
-        return [(self._net, 1.0)]
-
-    def batches(self) -> ShardBatches:
-        return self._batches
-
-    def loss(self, batch: Batch) -> tuple[Tensor, Metrics]:
-        grey_B1 = batch["pixels_BTCHW"].float().amax((1, 2, 3, 4))[:, None]
-        loss = (self._net(grey_B1 / 255) - 1).square().mean()
-        return loss * (float("nan") if (grey_B1 > self._poison).any() else 1.0), {}
-
-    def evaluate(self) -> Metrics:
-        return {}
 
 
 def with_broken(folder: Path, count: int, broken: int) -> None:
