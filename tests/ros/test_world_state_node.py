@@ -236,6 +236,10 @@ def test_what_was_seen_is_found_again(world: WorldClient) -> None:
     later = world.world(srv.QueryMemory, text=OUTCOME, camera="camera", start=second.header.stamp)
     assert [entry.state_id for entry in later.entries] == [second.state_id]
     assert later.status.success
+    assert not later.status.error_msg
+    foreign = world.world(srv.QueryMemory, text="机器人打开抽屉")
+    assert foreign.entries and foreign.status.success
+    assert "unknown to" in foreign.status.error_msg
     until = world.world(srv.QueryMemory, text=OUTCOME, end=first.header.stamp, k=512).entries
     assert first.state_id in [entry.state_id for entry in until]
     assert second.state_id not in [entry.state_id for entry in until]

@@ -13,6 +13,8 @@ from training.data.writer import SHARD_BYTES, write_shards
 
 SOURCES = {"tabletop": tabletop, "folder": folder, "lerobot": lerobot, "rosbag": rosbag}
 MIB = 1024 * 1024
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as the shell counts it."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,6 +38,14 @@ def main(arguments: list[str] | None = None) -> int:
     except DataError as error:
         print(f"{given.source}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        whole = len(list(given.out.glob("*.tar")))
+        print(
+            f"{given.source}: interrupted; {given.out} keeps {whole} whole shards, and nothing "
+            "half written. Write into a new folder to have all",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
     print(f"{given.out}: {samples} samples, {len(skips.named)} skipped")
     return 0
 

@@ -75,12 +75,8 @@ def found(given: argparse.Namespace) -> list[Seen]:
         raise CommandError(str(error)) from error
     except (MemoryStoreError, RecordingError) as error:
         raise CommandError(str(error)) from error
-    if engine.is_strange(given.text):
-        print(
-            f"vljepa search: most words of {given.text!r} are unknown to {engine.config.name}, so "
-            "what is found may mean little; use the language and words of its captions",
-            file=sys.stderr,
-        )
+    if warning := engine.warning_about(given.text):
+        print(f"vljepa search: {warning}", file=sys.stderr)
     best: list[Seen] = []
     with ExitStack() as opened:
         for memory in memories:

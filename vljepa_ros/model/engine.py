@@ -322,10 +322,18 @@ class Engine:
             rows = [row for text in texts if (row := known[text]) is not None]
             return np.stack(rows) if rows else np.empty((0, self.embedding_width), np.float32)
 
-    def is_strange(self, text: str) -> bool:
-        """Whether most of its words are none that the model learnt, as in another language."""
+    def warning_about(self, text: str) -> str:
+        """What to tell whoever uses words that the model never learnt, as of another language.
+
+        Empty where it knows most of them.
+        """
         strange = self._tokenizer.target.strange_words(text)
-        return 2 * len(strange) > len(text.split())
+        if 2 * len(strange) <= len(text.split()):
+            return ""
+        return (
+            f"most words of {text!r} are unknown to {self.config.name}, so what is found may mean "
+            "little; use the language and words of its captions"
+        )
 
     def _encode_fresh(self, texts: Sequence[str], *, truncate: bool) -> Embeddings:
         ids_BL, mask_BL = self._tokenizer.target.encode_batch(

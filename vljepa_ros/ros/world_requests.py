@@ -350,7 +350,10 @@ class WorldRequests:
         found = yield from self._memory.search(
             wanted_E, camera=camera, start_ns=start_ns, end_ns=end_ns, k=k
         )
-        return srv.QueryMemory.Response(entries=[conversions.memory_message(s) for s in found])
+        response = srv.QueryMemory.Response(entries=[conversions.memory_message(s) for s in found])
+        if isinstance(wanted, str):
+            response.status.error_msg = text_field(self._engine.warning_about(wanted))
+        return response
 
     def _goal(self, goal: str | EmbeddingE) -> EmbeddingE:
         if not isinstance(goal, str):

@@ -91,7 +91,8 @@ class WorldStateNode:
         async def answer(request: Any, response: Any) -> Any:
             try:
                 response = await self._answer(request, work)
-                response.status = conversions.status_message()
+                warning = response.status.error_msg
+                response.status = conversions.status_message(error_msg=warning)
             except Exception as error:  # noqa: BLE001 - every request gets an answer
                 response.status = error_status(error, self._log)
             return response

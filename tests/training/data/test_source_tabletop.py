@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +14,9 @@ import pytest
 from training.data import validate, write
 from training.data.decode import spread_frames
 from training.data.shards import read_index, read_sample, shard_paths
+from training.data.sources import tabletop
 from training.data.sources.tabletop import TASKS, drafts
+from training.data.writer import Draft
 from training.tabletop.tasks import LABEL_QUERY
 from training.tabletop.windows import clip_times
 from training.tabletop.world import Episode
@@ -51,6 +56,24 @@ def test_a_clip_ends_at_the_moment_that_is_asked_about() -> None:
     clean = episode.frames(clip_times(end_s), (240, 320))
     errors = [np.abs(a.astype(int) - b).mean() for a, b in zip(frames, clean, strict=True)]
     assert max(errors) < 6
+
+
+def test_ctrl_c_keeps_the_whole_shards_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, run = tmp_path / "one", tabletop.run
+
+    def interrupted(*given: Any) -> Iterator[Draft]:
+        for at, draft in enumerate(run(*given)):
+            if at == 4:
+                signal.raise_signal(signal.SIGINT)
+            yield draft
+
+    monkeypatch.setattr(tabletop, "run", interrupted)
+    assert written(out, "--shard-mib", "0.001") == write.INTERRUPTED
+    assert "interrupted" in (told := capsys.readouterr().err) and f"{out} keeps 3 whole" in told
+    assert len(shard_paths(out)) == 3 and not list(out.glob("*.partial"))
+    assert validate.main([str(out)]) == 0
 
 
 @pytest.mark.parametrize("options", [["--streams", "0"], ["--clips", "0"], ["--first-seed", "-1"]])
