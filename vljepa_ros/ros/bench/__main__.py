@@ -43,6 +43,8 @@ from vljepa_ros.video_source import SourceError
 ROOT = Path(__file__).resolve().parents[3]
 FACTORS = {"busy": 1.5, "overload": 3.0, "calm": 0.3}
 """How many times faster the camera is than the model."""
+QUERIES_CAMERA_HZ = 30.0
+"""Beside queries a camera sends no more than most cameras can."""
 START_TIMEOUT_S = 600.0
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
@@ -214,8 +216,9 @@ class Turns:
         self._play(FACTORS["calm"], seconds, warm_up_s=0.0)
 
     def queries(self) -> Queries:
-        """Measure what is asked, first with the camera silent, then beside it as when calm."""
-        camera_hz = FACTORS["calm"] * self._newest.forwards_per_s
+        """Measure what is asked, first with the camera silent, then beside it."""
+        # A fast model would see more states of a calm camera than a camera sends, and have no time.
+        camera_hz = min(FACTORS["calm"] * self._newest.forwards_per_s, QUERIES_CAMERA_HZ)
         with Planner() as planner:
             return QueryTurns(
                 self._plan.queries, self._probe, self._bare, planner, camera_hz=camera_hz
