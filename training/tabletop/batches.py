@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from training.tabletop import language
 from training.tabletop.cached_windows import Scene, Step, Tokens, Windows
 from training.tabletop.grounding import LABELS, MOST_NAMED, LabelsLGG, named_masks, order
+from training.tabletop.planner import leading_to_rare
 from training.tabletop.tasks import (
     Sample,
     TaskMix,
@@ -31,6 +32,9 @@ from vljepa_ros.config import ModelConfig
 from vljepa_ros.model.text import Tokenizer
 
 MAX_TEXT_TOKENS = 96
+RARE_SHARE = 0.15
+"""Of the transitions: with a rare outcome. Of those that go on with a second action hardly so many,
+as a scene that nothing rare can come of is not tried again: the second one has it there."""
 UNKNOWN = 255
 """Cells of dense labels of which nothing is asked."""
 
@@ -97,7 +101,7 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
 
     def _row(self, task: str, rng: np.random.Generator) -> Row | None:
         if task in ("transition", "rollout", "longer"):
-            row = self._transition(rng)
+            row = self._transition(task, rng)
             return row if row is None or task == "transition" else self._rollout(row, task, rng)
         if task == "inverse":
             return self._inverse(self._windows.draw_step(rng), rng)
@@ -107,9 +111,17 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
             return None
         return Row(window.tokens_TND, asked, window.stream, window.labels_LGG)
 
-    def _transition(self, rng: np.random.Generator) -> Row | None:
-        before = self._windows.draw_before(rng)
-        asked = transition_sample(before.state, rng)
+    def _transition(self, task: str, rng: np.random.Generator) -> Row | None:
+        before, action = self._windows.draw_before(rng), None
+        if rng.random() < RARE_SHARE:
+            if task == "longer":
+                actions = leading_to_rare(before.state)
+                if not actions:
+                    return None
+                action = actions[int(rng.integers(len(actions)))]
+            elif (rare := self._windows.draw_rare(rng)) is not None:
+                before, action = rare
+        asked = transition_sample(before.state, rng, action)
         if asked is None:
             return None
         return Row(before.tokens_TND, asked, before.stream, before.labels_LGG)

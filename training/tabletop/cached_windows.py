@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from training.tabletop.cache import CROP_PX, DIRECT_SIZE_HW, RATE_HZ, CachedEpisode, FrameCache
 from training.tabletop.grounding import LABELS, LabelsLGG, labels_of
+from training.tabletop.planner import rare
 from training.tabletop.render import SLIGHT_NOISE, sensor_noise
 from training.tabletop.tasks import IDLE_SHARE
 from training.tabletop.windows import WindowTruth, still_truth, truth
@@ -108,6 +110,18 @@ class Windows:
             if len(lasts):
                 return self._before(cached, lasts[int(rng.integers(len(lasts)))])
 
+    def draw_rare(self, rng: np.random.Generator) -> tuple[Before, Action] | None:
+        """A still moment and an action that has a rare outcome there, all of these alike often.
+
+        None where no stream has such a moment.
+        """
+        if not self._rare:
+            return None
+        moments = self._rare[int(rng.integers(len(self._rare)))]
+        cached, idle, action = moments[int(rng.integers(len(moments)))]
+        lasts = self._still(self._opened(cached), idle)
+        return self._before(cached, lasts[int(rng.integers(len(lasts)))]), action
+
     def draw_step(self, rng: np.random.Generator) -> Step:
         """A random action whose outcome is clear, with still moments on both sides."""
         while True:
@@ -136,8 +150,24 @@ class Windows:
         """What would lie where in a scene that a stream does not show."""
         return labels_of(state, self._worlds[stream], CROP_PX, self._cache.grid)
 
+    @cached_property
+    def _rare(self) -> list[list[tuple[CachedEpisode, Segment, Action]]]:
+        """For each rare outcome that came up: where it can be had. Four seconds for 1,000 streams,
+        and all at once: a batch is to depend on no other that was drawn before."""
+        found: dict[tuple[str, str], list[tuple[CachedEpisode, Segment, Action]]] = {}
+        for cached in self._episodes:
+            for idle in cached.episode().segments:
+                if idle.action is not None or not len(self._still(cached, idle)):
+                    continue
+                for action, result in rare(idle.state(idle.onset_s)):
+                    pair = (action.name, result.outcome)
+                    found.setdefault(pair, []).append((cached, idle, action))
+        return [found[pair] for pair in sorted(found)]
+
     def _any(self, rng: np.random.Generator) -> CachedEpisode:
-        cached = self._episodes[int(rng.integers(len(self._episodes)))]
+        return self._opened(self._episodes[int(rng.integers(len(self._episodes)))])
+
+    def _opened(self, cached: CachedEpisode) -> CachedEpisode:
         if cached.seed not in self._worlds:
             self._worlds[cached.seed] = cached.episode()
             self._read(cached)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.tabletop.actions import Action, possible
+from training.tabletop.actions import Action, next_state, possible, possible_actions
 from training.tabletop.contact import Result
-from training.tabletop.rarity import RARITY
+from training.tabletop.rarity import RARE, RARITY
 from training.tabletop.state import SceneState
 
 REPEATED = 0.35
@@ -35,3 +35,18 @@ def _wanted(state: SceneState, result: Result) -> bool:
     if result.outcome != "falls_off":
         return True
     return sum(o.place != "gone" for o in state.objects) > KEEP_OBJECTS
+
+
+def rare(state: SceneState) -> list[tuple[Action, Result]]:
+    """What has a rare outcome here, none too close to call."""
+    return [
+        (action, result)
+        for action, result in possible(state)
+        if (action.name, result.outcome) in RARE and not result.ambiguous
+    ]
+
+
+def leading_to_rare(state: SceneState) -> list[Action]:
+    """What makes for a scene in which something has a rare outcome."""
+    steps = [(action, next_state(state, action)) for action in possible_actions(state)]
+    return [action for action, (after, result) in steps if not result.ambiguous and rare(after)]

@@ -85,3 +85,6 @@ RARITY: dict[tuple[str, str], float] = {
     ("tip_over", "topples"): 22.2,
 }
 """Weight of (action, outcome) among those that the present scene offers."""
+RARE_WEIGHT = 40.0
+RARE = frozenset(pair for pair, weight in RARITY.items() if weight >= RARE_WEIGHT)
+"""What hardly a scene offers, however much it is looked for."""
