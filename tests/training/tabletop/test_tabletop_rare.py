@@ -1,0 +1,81 @@
+"""Rare outcomes are found where the streams offer them, and in scenes that make for them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.tabletop.cache import FrameCache, build
+from training.tabletop.cached_windows import Windows
+from training.tabletop.planner import leading_to_rare, rare
+from training.tabletop.rarity import RARE
+from training.tabletop.splits import TUNE_SEEDS
+from training.tabletop.state import SceneState
+from training.tabletop.world import Episode, next_state, possible_actions
+
+TUBELETS = 4
+CLIP_S, TUBELET_S = 2.0, 0.5
+
+
+def still_states(seed: int, from_s: float = 0.0, shortest_s: float = 0.0) -> Iterator[SceneState]:
+    for segment in Episode.generate(seed).segments:
+        long_enough = segment.end_s - segment.onset_s >= shortest_s
+        if segment.action is None and segment.onset_s >= from_s and long_enough:
+            yield segment.state(segment.onset_s)
+
+
+def a_seed_with_rare_outcomes() -> int:
+    seeds = range(TUNE_SEEDS.start, TUNE_SEEDS.start + 200)
+    return next(s for s in seeds if any(map(rare, still_states(s, CLIP_S, 2 * TUBELET_S))))
+
+
+def test_rare_outcomes_are_those_of_the_world() -> None:
+    for state in still_states(a_seed_with_rare_outcomes()):
+        results = [(action, next_state(state, action)[1]) for action in possible_actions(state)]
+        wanted = [
+            (action, result.outcome)
+            for action, result in results
+            if (action.name, result.outcome) in RARE and not result.ambiguous
+        ]
+        assert [(action, result.outcome) for action, result in rare(state)] == wanted
+
+
+def test_what_leads_to_rare_outcomes_does() -> None:
+    led: Counter[str] = Counter()
+    for seed in range(TUNE_SEEDS.start, TUNE_SEEDS.start + 20):
+        for state in still_states(seed):
+            for action in leading_to_rare(state):
+                led.update(result.outcome for _, result in rare(next_state(state, action)[0]))
+    assert set(led) == {outcome for _, outcome in RARE}
+
+
+@pytest.mark.slow
+def test_still_moments_with_a_rare_outcome_are_drawn(tmp_path: Path) -> None:
+    windows = windows_of(tmp_path, a_seed_with_rare_outcomes())
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        drawn = windows.draw_rare(rng)
+        assert drawn is not None
+        before, action = drawn
+        assert action in [found for found, _ in rare(before.state)]
+        assert before.truth.segment.action is None
+
+
+@pytest.mark.slow
+def test_streams_without_one_say_so(tmp_path: Path) -> None:
+    seeds = range(TUNE_SEEDS.start, TUNE_SEEDS.start + 200)
+    plain = next(seed for seed in seeds if not any(map(rare, still_states(seed))))
+    assert windows_of(tmp_path, plain).draw_rare(np.random.default_rng(0)) is None
+
+
+def windows_of(folder: Path, seed: int) -> Windows:
+    """Of one stream, its tokens empty."""
+    build(folder, seed, episodes=1, workers=1)
+    cache = FrameCache(folder)
+    [cached], [shard] = cache.episodes, cache.shards
+    np.save(shard.folder / "tokens.npy", np.zeros((cached.count // 2, 36, 8), np.float16))
+    return Windows(cache, cache.episodes, TUBELETS)
