@@ -19,6 +19,7 @@ from training.evaluate import (
     change,
     inverse,
     novelty,
+    rare,
     reliability,
     rollouts,
     transitions,
@@ -29,8 +30,9 @@ from training.evaluate.questions import score_questions
 from training.evaluate.tabletop import Parts, evaluate
 from training.evaluate.text_only import TextOnly
 from training.tabletop import language
-from training.tabletop.actions import Action
+from training.tabletop.actions import Action, possible
 from training.tabletop.names import ACTIONS, ALL_OBJECTS
+from training.tabletop.rarity import RARE
 from training.tabletop.splits import TEST_SEEDS
 from training.tabletop.world import Episode
 from vljepa_ros.config import ModelConfig
@@ -289,3 +291,18 @@ def test_without_imagination_there_is_no_diagram(tmp_path: Path) -> None:
     checkpoint.save(VLJepa(config), tokenizer, tmp_path, {})
     with pytest.raises(EngineError, match="give another"):
         reliability.main(str(tmp_path), SEED, episodes=1, out=str(tmp_path / "none.png"))
+
+
+def test_rare_outcomes_are_asked_where_they_can_be_had(engine: Engine) -> None:
+    worlds = rare.offering(SEED, 100, "test")
+    assert 0 < len(worlds) < 100
+    items, seen = rare.ask(engine, worlds, SEED)
+    for item, moment in zip(items, seen, strict=True):
+        assert moment.truth.segment.action is None
+        outcomes = {r.outcome for a, r in possible(moment.truth.state) if a.name in rare.ACTIONS}
+        assert item.kind in outcomes
+    assert {("put_down", item.kind) for item in items} & RARE
+    found = rare.scores(engine, items, seen, SEED)
+    assert sum(score["items"] for score in found.values()) == len(items)
+    for score in found.values():
+        assert 0 <= score["accuracy"] <= 1 and 0 <= score["accuracy_blind"] <= 1
