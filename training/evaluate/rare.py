@@ -22,7 +22,7 @@ from training.evaluate.choices import Item, answered, by_kind, imagined_embeddin
 from training.evaluate.observe import STILL_S, Observed, observe_at
 from training.tabletop.actions import Action, possible_actions
 from training.tabletop.planner import rare
-from training.tabletop.rarity import RARE
+from training.tabletop.rarity import RARE_ACTIONS
 from training.tabletop.state import SceneState
 from training.tabletop.transitions import balanced
 from training.tabletop.world import Episode, Segment
@@ -30,7 +30,6 @@ from vljepa_ros.model.engine import Engine, EngineError
 
 LAST_S = 1e-3
 """Before the end of a stretch: the latest frame in which nothing moves."""
-ACTIONS = frozenset(action for action, _ in RARE)
 
 
 def offering(first_seed: int, episodes: int, split: str) -> list[Episode]:
@@ -107,7 +106,7 @@ def _state(idle: Segment) -> SceneState:
 
 
 def _actions(state: SceneState) -> Iterator[Action]:
-    return (action for action in possible_actions(state) if action.name in ACTIONS)
+    return (action for action in possible_actions(state) if action.name in RARE_ACTIONS)
 
 
 def _moment_s(idle: Segment, rng: np.random.Generator) -> float:

@@ -33,8 +33,8 @@ from vljepa_ros.model.text import Tokenizer
 
 MAX_TEXT_TOKENS = 96
 RARE_SHARE = 0.15
-"""Of the transitions: with a rare outcome. Of those that go on with a second action hardly so many,
-as a scene that nothing rare can come of is not tried again: the second one has it there."""
+"""Of the transitions: of an action that can have a rare outcome. Of those that go on with a second
+action fewer begin with one that makes for a rare outcome, as few scenes have such."""
 UNKNOWN = 255
 """Cells of dense labels of which nothing is asked."""
 

@@ -13,11 +13,12 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from training.tabletop.actions import possible
 from training.tabletop.cache import CROP_PX, DIRECT_SIZE_HW, RATE_HZ, CachedEpisode, FrameCache
 from training.tabletop.grounding import LABELS, LabelsLGG, labels_of
-from training.tabletop.planner import rare
+from training.tabletop.rarity import RARE, RARE_ACTIONS
 from training.tabletop.render import SLIGHT_NOISE, sensor_noise
-from training.tabletop.tasks import IDLE_SHARE
+from training.tabletop.tasks import EASY_OUTCOMES, IDLE_SHARE
 from training.tabletop.windows import WindowTruth, still_truth, truth
 from training.tabletop.world import Action, Episode, SceneState, Segment
 from vljepa_ros.model.preprocessing import resize_crop_uint8
@@ -111,9 +112,10 @@ class Windows:
                 return self._before(cached, lasts[int(rng.integers(len(lasts)))])
 
     def draw_rare(self, rng: np.random.Generator) -> tuple[Before, Action] | None:
-        """A still moment and an action that has a rare outcome there, all of these alike often.
+        """A still moment and an action that can have a rare outcome, whatever it has there.
 
-        None where no stream has such a moment.
+        All its outcomes alike often, but the easy ones: with the rare ones alone the others would
+        be unlearnt. None where no stream has a rare one.
         """
         if not self._rare:
             return None
@@ -152,17 +154,19 @@ class Windows:
 
     @cached_property
     def _rare(self) -> list[list[tuple[CachedEpisode, Segment, Action]]]:
-        """For each rare outcome that came up: where it can be had. Four seconds for 1,000 streams,
-        and all at once: a batch is to depend on no other that was drawn before."""
+        """For each outcome: where it can be had. Four seconds for 1,000 streams, and all at once: a
+        batch is to depend on no other that was drawn before."""
         found: dict[tuple[str, str], list[tuple[CachedEpisode, Segment, Action]]] = {}
         for cached in self._episodes:
             for idle in cached.episode().segments:
                 if idle.action is not None or not len(self._still(cached, idle)):
                     continue
-                for action, result in rare(idle.state(idle.onset_s)):
-                    pair = (action.name, result.outcome)
-                    found.setdefault(pair, []).append((cached, idle, action))
-        return [found[pair] for pair in sorted(found)]
+                for action, result in possible(idle.state(idle.onset_s)):
+                    easy = result.ambiguous or result.outcome in EASY_OUTCOMES
+                    if action.name in RARE_ACTIONS and not easy:
+                        pair = (action.name, result.outcome)
+                        found.setdefault(pair, []).append((cached, idle, action))
+        return [found[pair] for pair in sorted(found)] if found.keys() & RARE else []
 
     def _any(self, rng: np.random.Generator) -> CachedEpisode:
         return self._opened(self._episodes[int(rng.integers(len(self._episodes)))])

@@ -88,3 +88,4 @@ RARITY: dict[tuple[str, str], float] = {
 RARE_WEIGHT = 40.0
 RARE = frozenset(pair for pair, weight in RARITY.items() if weight >= RARE_WEIGHT)
 """What hardly a scene offers, however much it is looked for."""
+RARE_ACTIONS = frozenset(action for action, _ in RARE)

@@ -32,7 +32,7 @@ from training.evaluate.text_only import TextOnly
 from training.tabletop import language
 from training.tabletop.actions import Action, possible
 from training.tabletop.names import ACTIONS, ALL_OBJECTS
-from training.tabletop.rarity import RARE
+from training.tabletop.rarity import RARE, RARE_ACTIONS
 from training.tabletop.splits import TEST_SEEDS
 from training.tabletop.world import Episode
 from vljepa_ros.config import ModelConfig
@@ -299,7 +299,7 @@ def test_rare_outcomes_are_asked_where_they_can_be_had(engine: Engine) -> None:
     items, seen = rare.ask(engine, worlds, SEED)
     for item, moment in zip(items, seen, strict=True):
         assert moment.truth.segment.action is None
-        outcomes = {r.outcome for a, r in possible(moment.truth.state) if a.name in rare.ACTIONS}
+        outcomes = {r.outcome for a, r in possible(moment.truth.state) if a.name in RARE_ACTIONS}
         assert item.kind in outcomes
     assert {("put_down", item.kind) for item in items} & RARE
     found = rare.scores(engine, items, seen, SEED)

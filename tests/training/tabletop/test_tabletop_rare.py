@@ -12,7 +12,7 @@ import pytest
 from training.tabletop.cache import FrameCache, build
 from training.tabletop.cached_windows import Windows
 from training.tabletop.planner import leading_to_rare, rare
-from training.tabletop.rarity import RARE
+from training.tabletop.rarity import RARE, RARE_ACTIONS
 from training.tabletop.splits import TUNE_SEEDS
 from training.tabletop.state import SceneState
 from training.tabletop.world import Episode, next_state, possible_actions
@@ -54,15 +54,19 @@ def test_what_leads_to_rare_outcomes_does() -> None:
 
 
 @pytest.mark.slow
-def test_still_moments_with_a_rare_outcome_are_drawn(tmp_path: Path) -> None:
+def test_outcomes_of_actions_with_a_rare_one_are_drawn_alike_often(tmp_path: Path) -> None:
     windows = windows_of(tmp_path, a_seed_with_rare_outcomes())
     rng = np.random.default_rng(0)
-    for _ in range(10):
-        drawn = windows.draw_rare(rng)
-        assert drawn is not None
-        before, action = drawn
-        assert action in [found for found, _ in rare(before.state)]
+    drawn: Counter[tuple[str, str]] = Counter()
+    for _ in range(200):
+        found = windows.draw_rare(rng)
+        assert found is not None
+        before, action = found
+        assert action.name in RARE_ACTIONS
         assert before.truth.segment.action is None
+        drawn[action.name, next_state(before.state, action)[1].outcome] += 1
+    assert drawn.keys() & RARE and len(drawn) > 1
+    assert max(drawn.values()) < 2 * min(drawn.values())
 
 
 @pytest.mark.slow
