@@ -6,6 +6,7 @@ which ones it was seen working with. Everything lies on one timeline, `stamp`: t
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 VERSIONS = ">=0.41,<0.42"
 TIMELINE = "stamp"
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+"""How Rust tells the system's error number."""
 
 
 def write_rrd(
@@ -148,7 +151,8 @@ def _room() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise OSError(str(error)) from error
+        number = _OS_ERROR.search(str(error))
+        raise OSError(int(number[1]) if number else 0, str(error)) from error
 
 
 def _blueprint() -> Any:
