@@ -185,7 +185,7 @@ class SelectiveConfig:
         live=True,
     )
     clarity: float = setting(
-        0.3,
+        0.45,
         "A pending change waits while the words found for it would have less probability than this "
         "[0..1]; 0 = no waiting",
         low=0.0,
@@ -193,7 +193,7 @@ class SelectiveConfig:
         live=True,
     )
     unclear_s: float = setting(
-        0.75,
+        1.0,
         "It waits so long at most after the last step at which the caption held [s]",
         low=0.0,
         high=3600.0,
