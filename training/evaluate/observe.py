@@ -87,7 +87,12 @@ def _window_ends(episode: Episode, rng: np.random.Generator) -> Iterator[float]:
 def _still_ends(episode: Episode, rng: np.random.Generator) -> Iterator[float]:
     for segment in episode.segments:
         if segment.action is None:
-            yield float(rng.uniform(segment.onset_s + STILL_S, segment.end_s - 1e-3))
+            yield still_moment_s(segment, rng)
+
+
+def still_moment_s(idle: Segment, rng: np.random.Generator) -> float:
+    """A moment of an idle stretch at which nothing has moved for the last two frames."""
+    return float(rng.uniform(idle.onset_s + STILL_S, idle.end_s - 1e-3))
 
 
 def _first_decided_s(segment: Segment) -> float:

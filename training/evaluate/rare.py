@@ -19,17 +19,15 @@ from jsonargparse import auto_cli
 
 from training.evaluate.blind import shuffled_rows
 from training.evaluate.choices import Item, answered, by_kind, imagined_embeddings, item_of
-from training.evaluate.observe import STILL_S, Observed, observe_at
+from training.evaluate.observe import Observed, observe_at, still_moment_s
+from training.evaluate.transitions import imagining
 from training.tabletop.actions import Action, possible_actions
 from training.tabletop.planner import rare
 from training.tabletop.rarity import RARE_ACTIONS
 from training.tabletop.state import SceneState
 from training.tabletop.transitions import balanced
 from training.tabletop.world import Episode, Segment
-from vljepa_ros.model.engine import Engine, EngineError
-
-LAST_S = 1e-3
-"""Before the end of a stretch: the latest frame in which nothing moves."""
+from vljepa_ros.model.engine import Engine
 
 
 def offering(first_seed: int, episodes: int, split: str) -> list[Episode]:
@@ -49,7 +47,7 @@ def ask(
     asked = balanced(((state, action) for _, _, state in places for action in _actions(state)), rng)
     place_of = {id(state): (index, idle) for index, idle, state in places}
     found = [place_of[id(item.before)] for item in asked]
-    ends = ((index, _moment_s(idle, rng)) for index, idle in found)
+    ends = ((index, still_moment_s(idle, rng)) for index, idle in found)
     items = tuple(item_of(item, item.outcome, item.query) for item in asked)
     return items, observe_at(engine, list(worlds), ends, rng)
 
@@ -84,9 +82,7 @@ def main(
         EngineError: the model cannot imagine.
     """
     torch.manual_seed(0)
-    engine = Engine.load(model, device="cpu", dtype="float32", threads=threads)
-    if not engine.can_imagine:
-        raise EngineError(f"{model} was not trained to predict what actions lead to; give another")
+    engine = imagining(model, threads)
     worlds = offering(seed, episodes, split)
     items, seen = ask(engine, worlds, seed)
     found = scores(engine, items, seen, seed)
@@ -94,11 +90,7 @@ def main(
 
 
 def _stills(world: Episode) -> Iterator[Segment]:
-    return (
-        segment
-        for segment in world.segments
-        if segment.action is None and segment.end_s - segment.onset_s > STILL_S + LAST_S
-    )
+    return (segment for segment in world.segments if segment.action is None)
 
 
 def _state(idle: Segment) -> SceneState:
@@ -107,10 +99,6 @@ def _state(idle: Segment) -> SceneState:
 
 def _actions(state: SceneState) -> Iterator[Action]:
     return (action for action in possible_actions(state) if action.name in RARE_ACTIONS)
-
-
-def _moment_s(idle: Segment, rng: np.random.Generator) -> float:
-    return float(rng.uniform(idle.onset_s + STILL_S, idle.end_s - LAST_S))
 
 
 if __name__ == "__main__":

@@ -20,9 +20,8 @@ from matplotlib.figure import Figure
 
 from training.evaluate.measures import Bins, equal_mass_bins
 from training.evaluate.observe import observe_still
-from training.evaluate.transitions import Judged, asked_of, judge, reliability_scores
+from training.evaluate.transitions import Judged, asked_of, imagining, judge, reliability_scores
 from training.tabletop.world import Episode
-from vljepa_ros.model.engine import Engine, EngineError
 
 mpl.use("Agg")
 
@@ -81,9 +80,7 @@ def main(
         EngineError: the model cannot imagine.
     """
     torch.manual_seed(0)
-    engine = Engine.load(model, device="cpu", dtype="float32", threads=threads)
-    if not engine.can_imagine:
-        raise EngineError(f"{model} was not trained to predict what actions lead to; give another")
+    engine = imagining(model, threads)
     worlds = [Episode.generate(seed + index, split) for index in range(episodes)]
     items, seen = asked_of(observe_still(engine, worlds, seed), seed)
     judged = judge(engine, items, seen)

@@ -28,7 +28,7 @@ from training.tabletop.actions import possible_actions
 from training.tabletop.state import SceneState
 from training.tabletop.transitions import Transition, balanced
 from training.tabletop.world import Episode
-from vljepa_ros.model.engine import Engine
+from vljepa_ros.model.engine import Engine, EngineError
 
 MOST_ITEMS = 6000
 
@@ -44,6 +44,18 @@ class Judged:
     def confidence_R(self) -> npt.NDArray[np.float64]:
         confidence_R: npt.NDArray[np.float64] = 1.0 - self.uncertainty_R.astype(np.float64)
         return confidence_R
+
+
+def imagining(model: str, threads: int) -> Engine:
+    """A model that can be asked about actions, on the CPU in float32.
+
+    Raises:
+        EngineError: it cannot imagine.
+    """
+    engine = Engine.load(model, device="cpu", dtype="float32", threads=threads)
+    if not engine.can_imagine:
+        raise EngineError(f"{model} was not trained to predict what actions lead to; give another")
+    return engine
 
 
 def transitions_of(states: Sequence[SceneState], rng: np.random.Generator) -> list[Transition]:

@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from training.tabletop import language
-from training.tabletop.cached_windows import Scene, Step, Tokens, Windows
+from training.tabletop.actions import Action
+from training.tabletop.cached_windows import Before, Scene, Step, Tokens, Windows
 from training.tabletop.grounding import LABELS, MOST_NAMED, LabelsLGG, named_masks, order
 from training.tabletop.planner import leading_to_rare
 from training.tabletop.tasks import (
@@ -33,8 +34,7 @@ from vljepa_ros.model.text import Tokenizer
 
 MAX_TEXT_TOKENS = 96
 RARE_SHARE = 0.15
-"""Of the transitions: of an action that can have a rare outcome. Of those that go on with a second
-action fewer begin with one that makes for a rare outcome, as few scenes have such."""
+"""Of the transitions, rollouts among them: chosen for rare outcomes, where there are any."""
 UNKNOWN = 255
 """Cells of dense labels of which nothing is asked."""
 
@@ -112,19 +112,23 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
         return Row(window.tokens_TND, asked, window.stream, window.labels_LGG)
 
     def _transition(self, task: str, rng: np.random.Generator) -> Row | None:
-        before, action = self._windows.draw_before(rng), None
-        if rng.random() < RARE_SHARE:
-            if task == "longer":
-                actions = leading_to_rare(before.state)
-                if not actions:
-                    return None
-                action = actions[int(rng.integers(len(actions)))]
-            elif (rare := self._windows.draw_rare(rng)) is not None:
-                before, action = rare
+        drawn = self._rare(task, rng) if rng.random() < RARE_SHARE else None
+        before, action = drawn or (self._windows.draw_before(rng), None)
         asked = transition_sample(before.state, rng, action)
         if asked is None:
             return None
         return Row(before.tokens_TND, asked, before.stream, before.labels_LGG)
+
+    def _rare(self, task: str, rng: np.random.Generator) -> tuple[Before, Action] | None:
+        """A moment and an action for the sake of rare outcomes; None where there is none.
+
+        With a second action to come, the first makes for a scene in which that has one.
+        """
+        if task != "longer":
+            return self._windows.draw_rare(rng)
+        before = self._windows.draw_before(rng)
+        actions = leading_to_rare(before.state)
+        return (before, actions[int(rng.integers(len(actions)))]) if actions else None
 
     def _rollout(self, row: Row, task: str, rng: np.random.Generator) -> Row | None:
         """A transition with what is asked of the scene after it."""

@@ -158,7 +158,7 @@ class Windows:
         batch is to depend on no other that was drawn before."""
         found: dict[tuple[str, str], list[tuple[CachedEpisode, Segment, Action]]] = {}
         for cached in self._episodes:
-            for idle in cached.episode().segments:
+            for idle in self._world(cached).segments:
                 if idle.action is not None or not len(self._still(cached, idle)):
                     continue
                 for action, result in possible(idle.state(idle.onset_s)):
@@ -172,10 +172,15 @@ class Windows:
         return self._opened(self._episodes[int(rng.integers(len(self._episodes)))])
 
     def _opened(self, cached: CachedEpisode) -> CachedEpisode:
-        if cached.seed not in self._worlds:
-            self._worlds[cached.seed] = cached.episode()
+        if cached.seed not in self._tokens:
+            self._world(cached)
             self._read(cached)
         return cached
+
+    def _world(self, cached: CachedEpisode) -> Episode:
+        if cached.seed not in self._worlds:
+            self._worlds[cached.seed] = cached.episode()
+        return self._worlds[cached.seed]
 
     def _read(self, cached: CachedEpisode) -> None:
         """Copy an episode's tokens and labels: small random reads of a mapped file are slow."""

@@ -9,13 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from training.tabletop import batches
+from training.tabletop.batches import WindowBatches
 from training.tabletop.cache import FrameCache, build
 from training.tabletop.cached_windows import Windows
 from training.tabletop.planner import leading_to_rare, rare
 from training.tabletop.rarity import RARE, RARE_ACTIONS
 from training.tabletop.splits import TUNE_SEEDS
 from training.tabletop.state import SceneState
+from training.tabletop.tasks import TaskMix
 from training.tabletop.world import Episode, next_state, possible_actions
+from vljepa_ros.config import ModelConfig
+from vljepa_ros.model.text import Tokenizer
+from vljepa_ros.paths import default_model
 
 TUBELETS = 4
 CLIP_S, TUBELET_S = 2.0, 0.5
@@ -67,6 +73,25 @@ def test_outcomes_of_actions_with_a_rare_one_are_drawn_alike_often(tmp_path: Pat
         drawn[action.name, next_state(before.state, action)[1].outcome] += 1
     assert drawn.keys() & RARE and len(drawn) > 1
     assert max(drawn.values()) < 2 * min(drawn.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rollout", [0.0, 1.0])
+def test_batches_ask_for_rare_outcomes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rollout: float
+) -> None:
+    """`rollout` 1: half of the rows go on with a second action."""
+    windows = windows_of(tmp_path, a_seed_with_rare_outcomes())
+    mix = TaskMix(0.0, 0.0, transition=1.0, rollout=rollout)
+    tokenizer = Tokenizer.from_file(default_model() / "tokenizer.json")
+
+    def share(of: float) -> float:
+        monkeypatch.setattr(batches, "RARE_SHARE", of)
+        rows = WindowBatches(windows, tokenizer, ModelConfig(), mix, 32, seed=0).rows(0)
+        told = [row.asked.target for row in rows if row.after_then is None]
+        return float(np.mean(["put" in text and "down" in text for text in told]))
+
+    assert share(0.0) < 0.9 < share(1.0) == 1.0
 
 
 @pytest.mark.slow
