@@ -476,7 +476,9 @@ def test_hundreds_of_random_requests_are_all_answered_and_stop_nothing(world: Wo
         status = world.world(type_, **fields).status
         assert status.error_code != Status.INTERNAL, status.error_msg
         assert status.success == (status.error_code == Status.OK)
-        assert bool(status.error_msg) == (status.error_code != Status.OK)
+        # Only a search in words may be OK and doubtful.
+        if status.error_code != Status.OK or type_ is not srv.QueryMemory:
+            assert bool(status.error_msg) == (status.error_code != Status.OK)
         seen.add(status.error_code)
 
     ask()
