@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rclpy.clock import Clock
+from rclpy.clock import Clock, ROSClock
 from rclpy.logging import get_logger
+from rclpy.time import Time
 from ros_harness import image, picture, wait_until
 
 from vljepa_ros import msg
@@ -23,14 +24,14 @@ STAMP_NS = 1_700_000_000_000_000_000
 class Stage:
     """A perception and what it published."""
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path, clock: Clock) -> None:
         self.states: list[msg.SemanticState] = []
         self.meter = CameraMeter()
         self.perception = Perception(
             PerceptionConfig(model_path=str(model)),
             {"eye": 41},
             publish=lambda camera, state, event: self.states.append(state),
-            clock=Clock(),
+            clock=clock,
             log=get_logger("stage"),
         )
         self.perception.restart({"eye": self.meter})
@@ -42,8 +43,13 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tiny_model: Path) -> Iterator[Stage]:
-    stage = Stage(tiny_model)
+def clock() -> ROSClock:
+    return ROSClock()
+
+
+@pytest.fixture
+def stage(tiny_model: Path, clock: ROSClock) -> Iterator[Stage]:
+    stage = Stage(tiny_model, clock)
     yield stage
     stage.perception.close()
 
@@ -78,6 +84,16 @@ def test_a_step_that_fails_is_counted_and_the_next_one_works(
         wait_until(lambda: stage.meter.count("model") == 1, "the failure")
     stage.show(STAMP_NS + 1)
     assert len(stage.states) == 1
+
+
+def test_no_latency_is_known_before_simulated_time_begins(stage: Stage, clock: ROSClock) -> None:
+    clock._set_ros_time_is_active(True)
+    stage.show(STAMP_NS)
+    clock.set_ros_time_override(Time(nanoseconds=STAMP_NS + 7, clock_type=clock.clock_type))
+    stage.show(STAMP_NS + 1)
+    latencies = [state.latency.sec * 10**9 + state.latency.nanosec for state in stage.states]
+    assert latencies == [0, 6]
+    assert stage.meter.count("stamps in the future") == 0
 
 
 def test_texts_of_the_configuration_are_checked(tiny_model: Path) -> None:

@@ -327,7 +327,8 @@ class Perception:
 
     def _publish_step(self, camera: str, stream: _Stream, step: Step) -> None:
         space_id = self.engine.space_id
-        now_ns = self._clock.now().nanoseconds
+        # Simulated time that has not begun stands at 0: no latency is known then.
+        now_ns = self._clock.now().nanoseconds or step.state.stamp_ns
         state = conversions.state_message(
             step.state,
             space_id=space_id,
@@ -403,8 +404,16 @@ class Perception:
         elif outcome.restarted:
             meter.noted(f"stamps {outcome.value}")
             self._say(stream, outcome.value, f"camera {camera}: stamps {outcome.value}, clip reset")
-        ahead_ns = frame.stamp_ns - self._clock.now().nanoseconds
-        if ahead_ns > FUTURE_NS:
+        now_ns = self._clock.now().nanoseconds
+        ahead_ns = frame.stamp_ns - now_ns
+        if now_ns == 0:
+            self._say(
+                stream,
+                "clock",
+                f"camera {camera}: use_sim_time is set, but simulated time has not begun, so no "
+                "latency is known; publish /clock, or set use_sim_time to false",
+            )
+        elif ahead_ns > FUTURE_NS:
             meter.noted("stamps in the future")
             self._say(
                 stream,
