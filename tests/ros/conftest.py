@@ -41,8 +41,8 @@ def perception(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess
 
 
 @pytest.fixture(scope="session")
-def session_client() -> Iterator[Client]:
-    client = Client()
+def session_client(perception: NodeProcess) -> Iterator[Client]:
+    client = Client(process=perception)
     yield client
     client.close()
 

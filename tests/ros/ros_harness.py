@@ -126,8 +126,12 @@ class NodeProcess:
 class Client:
     """Hears and asks a perception node. Its own thread spins, so lists fill by themselves."""
 
-    def __init__(self, fully_qualified_name: str = "/perception") -> None:
+    def __init__(
+        self, fully_qualified_name: str = "/perception", process: NodeProcess | None = None
+    ) -> None:
+        """`process`: whose log tells why an answer does not come."""
         self.name = fully_qualified_name
+        self._process = process
         self._context = Context()
         rclpy.init(context=self._context)
         self.node = Node("test_client", context=self._context)
@@ -244,7 +248,11 @@ class Client:
         future = client.call_async(request)
 
         def answer() -> Any:
-            wait_until(future.done, f"an answer of {name}")
+            try:
+                wait_until(future.done, f"an answer of {name}")
+            except AssertionError as error:
+                log = self._process.log if self._process else "unknown"
+                raise AssertionError(f"{error}; log of the node: {log}") from None
             return future.result()
 
         return answer

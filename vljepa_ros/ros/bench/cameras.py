@@ -25,6 +25,7 @@ from vljepa_ros.config import PerceptionConfig
 from vljepa_ros.ros.bench.bare import BareLoop
 from vljepa_ros.ros.bench.figures import TooFewError, states_per_s
 from vljepa_ros.ros.bench.probe import Probe, images_of
+from vljepa_ros.ros.bench.report import write
 from vljepa_ros.ros.cameras import cameras_of
 from vljepa_ros.ros.children import Child, ChildError, all_ended, node_command, wait_until
 from vljepa_ros.ros.domain import DomainError, isolate
@@ -46,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # for both processes alike
     try:
         claim = isolate()
-        found = ratios(_rounds(options, images_of(options.video, None)))
+        images = images_of(options.video, None)
+        rounds = _rounds(options, images)
         if claim is not None:
             claim.close()
     except KeyboardInterrupt:
@@ -55,10 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SourceError, paths.PathsError, ChildError, DomainError, TooFewError) as error:
         sys.stderr.write(f"bench: {error}\n")
         return 1
-    line = json.dumps(found) + "\n"
+    found = ratios(rounds)
     if options.out is not None:
-        options.out.write_text(line)
-    sys.stdout.write(line)
+        figures = found | {"states_per_s": rounds, "images_factor": FACTOR}
+        size = f"{images[0].width}x{images[0].height}"
+        write(options.out, figures, options, size, "vljepa_ros.ros.bench.cameras")
+    sys.stdout.write(json.dumps(found) + "\n")
     return 0
 
 
@@ -71,7 +75,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10.0, help="measured in each stretch")
     parser.add_argument("--seed", type=int, default=0, help="order of the measurements")
-    parser.add_argument("--out", type=Path, help="file for the last line too")
+    parser.add_argument("--out", type=Path, help="file for all figures")
     parser.add_argument("--logs", type=Path, default=Path("out"), help="folder of the node's log")
     return parser.parse_args(arguments)
 

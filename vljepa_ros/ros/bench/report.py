@@ -146,10 +146,16 @@ def _spread(rounds: list[dict[str, float]], name: str) -> str:
     return f"{min(values):.2f}-{max(values):.2f}" if values else ""
 
 
-def write(file: Path, found: dict[str, Any], options: argparse.Namespace, image: str) -> None:
+def write(
+    file: Path,
+    found: dict[str, Any],
+    options: argparse.Namespace,
+    image: str,
+    module: str = "vljepa_ros.ros.bench",
+) -> None:
     """All figures with machine, date, seed, commit and command."""
     facts = {
-        "command": " ".join(["python -m vljepa_ros.ros.bench", *sys.argv[1:]]),
+        "command": " ".join([f"python -m {module}", *sys.argv[1:]]),
         "date": provenance.now(),
         "commit": provenance.commit(),
         "seed": options.seed,
