@@ -157,6 +157,7 @@ class _Loop:
         self._trained = [p for group in self._optimiser.param_groups for p in group["params"]]
         self._lr_at = learning_rate(config.schedule, config.lr, config.warmup_steps, config.steps)
         self._batches_of_run = stage.batches()
+        self._loaded: object = None
         self._states = States(out, ranks, engine.keep_states, self._position())
         self._done = self._states.load(stage.module(), self._optimiser)
         data = self._batches_of_run
@@ -211,7 +212,14 @@ class _Loop:
             watch.write(config.steps, self._seconds, scores)
 
     def close(self) -> None:
-        """Let a state that is being written become whole: who goes on writes to the same place."""
+        """End the loader, and let a state that is being written become whole.
+
+        Who goes on writes to the same place. The loader's workers are deaf to SIGTERM, so a process
+        that ends while an error still holds the loader would wait for them for ever.
+        """
+        end_workers = getattr(self._loaded, "_shutdown_workers", None)
+        if end_workers is not None:
+            end_workers()
         self._states.settle()
 
     def _save_or_stop(self, step: int, asked: bool) -> None:
@@ -280,7 +288,9 @@ class _Loop:
             # Else it would draw a number of its own, and a resumed run's dropout would be another.
             generator=torch.Generator(),
         )
-        return iter(loader)
+        loaded = iter(loader)
+        self._loaded = loaded
+        return loaded
 
     def _step(self, step: int, parts: list[Batch]) -> tuple[float, dict[str, float]]:
         """One step of the optimiser; the batch's loss over all ranks, and this rank's metrics."""

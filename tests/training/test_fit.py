@@ -1,5 +1,6 @@
 """A run that was cut off continues exactly, and a loss that is no number stops it."""
 
+import multiprocessing
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +10,19 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, IterableDataset
 
+from training.data.errors import DataError
 from training.fit import EngineConfig, FitConfig, fit
 from training.state import StateError
 from training.stop import LossError
 
 
 class Batches(Dataset[dict[str, Tensor]]):
+    def __init__(self, broken: bool = False) -> None:
+        self._broken = broken
+
     def __getitem__(self, step: int) -> dict[str, Tensor]:
+        if self._broken and step == 2:
+            raise DataError("broken")
         generator = torch.Generator().manual_seed(step)
         return {"x": torch.randn(8, 3, generator=generator)}
 
@@ -44,9 +51,14 @@ class Line:
     """Learns x → sum(x); stops by itself after `dies_at` losses."""
 
     def __init__(
-        self, dies_at: int | None = None, poison: bool = False, streamed: bool = False
+        self,
+        dies_at: int | None = None,
+        poison: bool = False,
+        streamed: bool = False,
+        broken: bool = False,
     ) -> None:
         torch.manual_seed(0)
+        self._broken = broken
         self._streamed = streamed
         self._net = nn.Linear(3, 1)
         self._left = dies_at
@@ -59,7 +71,7 @@ class Line:
         return [(self._net, 1.0)]
 
     def batches(self) -> Dataset[dict[str, Tensor]]:
-        return Counted() if self._streamed else Batches()
+        return Counted() if self._streamed else Batches(self._broken)
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         if self._left is not None:
@@ -108,6 +120,15 @@ def test_a_finished_run_is_loaded_not_trained(tmp_path: Path) -> None:
     trained = train(tmp_path)
     again = train(tmp_path, dies_at=0)
     assert all(torch.equal(x, y) for x, y in zip(trained, again, strict=True))
+
+
+@pytest.mark.parametrize("cause", ["loss", "batch"])
+def test_a_run_that_stops_leaves_no_loader_behind(tmp_path: Path, cause: str) -> None:
+    """Its process would wait for it: what was raised still holds the loader then."""
+    line = Line(poison=cause == "loss", broken=cause == "batch")
+    with pytest.raises((LossError, DataError)) as raised:
+        fit(line, replace(CONFIG, workers=1), tmp_path, say=lambda _: None)
+    assert raised.traceback and not multiprocessing.active_children()
 
 
 def test_nan_stops_the_run(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "train.sbatch"
 PROGRAMS = {
     "scontrol": 'echo "scontrol $@" >> "$CALLS"; [ "$1" != show ] || printf "node7\\nnode8\\n"',
     # As srun does: a SIGTERM of its own is no message to the step, but the step's end.
-    "srun": """trap 'kill -KILL "$step"' TERM; "$@" & step=$!; echo $step > "$CALLS.new"; mv "$CALLS.new" "$CALLS.step"; """
-    'until wait "$step"; [ ! -d "/proc/$step" ]; do :; done',
+    "srun": """trap 'kill -KILL "$step"' TERM; "$@" & step=$!; echo $step > "$CALLS.new"; """
+    'mv "$CALLS.new" "$CALLS.step"; until wait "$step"; [ ! -d "/proc/$step" ]; do :; done',
     "scancel": 'echo "scancel $@" >> "$CALLS"; kill -TERM "$(cat "$CALLS.step")"',
     "torchrun": 'trap \'echo saved >> "$CALLS"; exit 75\' TERM; echo "torchrun $@" >> "$CALLS"; '
     "while true; do sleep 0.05; done",

@@ -123,3 +123,28 @@ def test_no_jsonl_says_what_one_looks_like(
     out = str(folder.parent / "shards")
     assert write.main(["folder", str(folder), "--jsonl", "gone.jsonl", "--out", out]) == 1
     assert '"caption"' in capsys.readouterr().err
+
+
+def encoded(folder: Path, encoding: str, caption: str) -> int:
+    """The exit status of a line that was saved in an encoding."""
+    line = json.dumps({"file": "a.mp4", "caption": caption}, ensure_ascii=False)
+    (folder / "lines.jsonl").write_bytes((line + "\n").encode(encoding))
+    out = str(folder.parent / encoding)
+    jsonl = str(folder / "lines.jsonl")
+    return write.main(["folder", str(folder), "--jsonl", jsonl, "--out", out])
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_another_encoding_says_the_mend(
+    folder: Path, encoding: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert encoded(folder, encoding, "die Tür") == 1
+    said = capsys.readouterr().err
+    assert "lines.jsonl line 1: not in UTF-8" in said and "save the file as UTF-8" in said
+
+
+def test_a_byte_order_mark_and_line_breaks_of_unicode_do_no_harm(folder: Path) -> None:
+    caption = "a\u2028b\u0085c"
+    assert encoded(folder, "utf-8-sig", caption) == 0
+    [(sample, _)] = read_back(folder.parent / "utf-8-sig")
+    assert sample.target == caption

@@ -142,7 +142,7 @@ def test_a_topic_that_is_not_there_or_of_another_type_is_told(
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{", "captions.jsonl line 1"),
+        ("{", "captions.jsonl line 1: no JSON"),
         ({"start_s": 0, "caption": "x"}, "'end_s'"),
         ({"start_s": 1, "end_s": 1, "caption": "x"}, "0 <= start_s < end_s"),
         ({"start_s": 0, "end_s": 1, "caption": ""}, "target: the text is empty"),
@@ -266,3 +266,20 @@ def test_an_image_that_cannot_be_read_is_named_and_may_be_left_out(
     assert said in error and "bag /raw at 0.40 s" in error and "--max-skipped 1" in error
     assert written(path, *options, "--max-skipped", "2") == 1
     assert capsys.readouterr().err.count("skipped bag /raw") == 2
+
+
+def test_a_jsonl_of_another_encoding_says_the_mend(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, lines = bag(tmp_path / "bag"), tmp_path / "captions.jsonl"
+    lines.write_bytes('{"start_s": 0, "end_s": 1, "caption": "die Tür"}'.encode("latin-1"))
+    assert written(path, "--images", "/raw", "--jsonl", str(lines)) == 1
+    assert "captions.jsonl line 1: not in UTF-8" in capsys.readouterr().err
+
+
+def test_a_caption_may_hold_line_breaks_of_unicode(tmp_path: Path) -> None:
+    line = {"start_s": 0, "end_s": 1, "caption": "a\u2028b"}
+    lines = tmp_path / "captions.jsonl"
+    lines.write_text(json.dumps(line, ensure_ascii=False), encoding="utf-8")
+    path = bag(tmp_path / "bag")
+    assert written(path, "--images", "/raw", "--jsonl", str(lines)) == 0

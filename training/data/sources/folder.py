@@ -7,7 +7,6 @@ besides.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from training.data.decode import clip
 from training.data.encode import cut
 from training.data.errors import DataError, SampleError
+from training.data.json_lines import numbered_lines, parsed
 from training.data.samples import EXTENSIONS, IMAGE_EXTENSIONS, from_values
 from training.data.skips import Skips
 from training.data.writer import Draft
@@ -53,23 +53,17 @@ def drafts(folder: Path, jsonl: Path, skips: Skips) -> Iterator[Draft]:
             f"{jsonl} is no file; write one line for each sample, as "
             '{"file": "a.mp4", "caption": "a hand opens the drawer"}'
         )
-    with jsonl.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            with skips.guard(f"{jsonl.name} line {number}"):
-                yield draft(folder, read_line(line), f"{jsonl.name}:{number}")
+    for number, line in numbered_lines(jsonl):
+        with skips.guard(f"{jsonl.name} line {number}"):
+            yield draft(folder, read_line(line), f"{jsonl.name}:{number}")
 
 
-def read_line(line: str) -> dict[str, Any]:
+def read_line(line: bytes) -> dict[str, Any]:
     """
     Raises:
         SampleError: no object with the fields of a caption, or of a question.
     """
-    try:
-        values = json.loads(line)
-    except ValueError as error:
-        raise SampleError(f"no JSON: {error}") from error
+    values = parsed(line)
     if not isinstance(values, dict) or not isinstance(values.get("file"), str):
         raise SampleError('give an object with "file", the name of a video or image')
     unknown = sorted(set(values) - FIELDS)

@@ -7,15 +7,15 @@ Captions of a topic hold from their message to the next; lines of a JSONL are
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from training.data.decode import Frames
 from training.data.encode import encode_clip
-from training.data.errors import DataError, MediaError
+from training.data.errors import DataError, MediaError, SampleError
+from training.data.json_lines import numbered_lines, parsed
 from training.data.samples import MediaSample
 from training.data.skips import Skips
 from training.data.writer import Draft
@@ -94,13 +94,13 @@ def read_jsonl(path: Path, first_ns: int) -> list[Caption]:
     if not path.is_file():
         raise DataError(f"{path} is no file; write lines of start_s, end_s and caption")
     captions = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(path):
         try:
-            values = json.loads(line)
+            values: Any = parsed(line)
             start_s, end_s = float(values["start_s"]), float(values["end_s"])
             text = values["caption"]
+        except SampleError as error:
+            raise DataError(f"{path.name} line {number}: {error}") from error
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{path.name} line {number}: give start_s, end_s and caption ({error!r})"
