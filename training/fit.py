@@ -20,7 +20,7 @@ from training.distributed import ALONE, Ranks
 from training.optim import Schedule, learning_rate, param_groups, set_learning_rate
 from training.parallel import Batch, Metrics, Parallel, Stage
 from training.state import Progress, StateError, States
-from training.stop import Guard, Interruption, keep_batch, left_to_the_run
+from training.stop import Guard, Interruption, end_workers, keep_batch, left_to_the_run
 from training.watch import Watch
 from vljepa_ros.config import ConfigError
 
@@ -136,6 +136,10 @@ class Streamed(Protocol):
 
     def go_on(self, position: bytes) -> None: ...
 
+    def close(self) -> None:
+        """End its processes."""
+        ...
+
 
 class _Loop:
     """The steps of one run, from where its newest state left it."""
@@ -214,12 +218,12 @@ class _Loop:
     def close(self) -> None:
         """End the loader, and let a state that is being written become whole.
 
-        Who goes on writes to the same place. The loader's workers are deaf to SIGTERM, so a process
-        that ends while an error still holds the loader would wait for them for ever.
+        Who goes on writes to the same place.
         """
-        end_workers = getattr(self._loaded, "_shutdown_workers", None)
-        if end_workers is not None:
-            end_workers()
+        data = self._batches_of_run
+        if isinstance(data, Streamed):
+            data.close()
+        end_workers(self._loaded)
         self._states.settle()
 
     def _save_or_stop(self, step: int, asked: bool) -> None:

@@ -52,6 +52,17 @@ def left_to_the_run(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def end_workers(loaded: object) -> None:
+    """End the workers of a loader's iterator, if it has some.
+
+    Without it, a process that ends while an error still holds the iterator would tell them by
+    SIGTERM, to which they are deaf, and wait for them for ever.
+    """
+    end = getattr(loaded, "_shutdown_workers", None)
+    if end is not None:
+        end()
+
+
 class Guard:
     """Hears signals while it is entered, and looks at every loss."""
 

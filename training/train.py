@@ -326,7 +326,15 @@ def main(arguments: list[str] | None = None) -> None:
             return
         _train(recipe, Path(given.out or f"runs/{recipe.name}"), given.last, given.export)
     except EXPECTED as error:
-        sys.exit(f"training.train: {error}")
+        sys.exit(f"training.train: {reason(error)}")
+
+
+def reason(error: Exception) -> str:
+    """An error's message; of one in a loader's process, without that process's traceback."""
+    text = str(error)
+    if not text.startswith("Caught "):
+        return text
+    return text.rpartition(f"\n{type(error).__module__}.{type(error).__qualname__}: ")[2].strip()
 
 
 @record

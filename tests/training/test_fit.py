@@ -46,6 +46,9 @@ class Counted(IterableDataset[dict[str, Tensor]]):
     def go_on(self, position: bytes) -> None:
         self._generator.set_state(torch.frombuffer(bytearray(position), dtype=torch.uint8))
 
+    def close(self) -> None:
+        pass
+
 
 class Line:
     """Learns x → sum(x); stops by itself after `dies_at` losses."""

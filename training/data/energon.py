@@ -9,7 +9,8 @@ or workers gives other batches.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from training.data.samples import EXTENSIONS, MediaSample, from_json
 from training.data.shards import shard_paths
 from training.data.tally import Tally
 from training.data.texts import sample_tensors
+from training.stop import end_workers, left_to_the_run
 from vljepa_ros.config import ModelConfig
 from vljepa_ros.model.text import Tokenizer
 
@@ -194,6 +196,7 @@ class EnergonBatches(IterableDataset[dict[str, Tensor]]):
                 task_encoder=Encoder(config, tokenizer, model, self.tally),
             )
         self._loader = energon.get_savable_loader(dataset)
+        self._loader.worker_init_fn = partial(_begun, self._loader.worker_init_fn)
         self._world = world
         self._given = 0
         self._rows: dict[int, list[dict[str, str]]] = {}
@@ -226,6 +229,15 @@ class EnergonBatches(IterableDataset[dict[str, Tensor]]):
         """
         self._given, state = energon_state.from_bytes(position)
         self._loader.restore_state_rank(state)
+
+    def close(self) -> None:
+        """End the processes that decode."""
+        end_workers(self._loader._iterator)
+
+
+def _begun(as_energon_begins: Callable[[int], None], worker: int) -> None:
+    left_to_the_run(worker)
+    as_energon_begins(worker)
 
 
 def blend(config: ShardsConfig, folder: Path) -> Path:

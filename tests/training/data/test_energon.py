@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing
+import os
+import signal
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -19,6 +22,8 @@ from training.data.batches import ShardBatches, ShardsConfig
 from training.data.errors import DataError, SkippedTooManyError
 from training.data.writer import Draft, write_shards
 from training.fit import EngineConfig, FitConfig, fit
+from training.state import progress_of
+from training.stop import INTERRUPTED_EXIT
 from vljepa_ros.config import ModelConfig, XEncoderConfig
 from vljepa_ros.model.text import train_tokenizer
 
@@ -142,6 +147,22 @@ def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(root: Path, tmp_path: Pa
     with pytest.raises(StoppedError):
         train("b", dies_at=11)
     assert torch.equal(train("b"), unbroken)
+
+
+def test_a_run_whose_processes_all_hear_the_signal_saves(root: Path, tmp_path: Path) -> None:
+    """As torchrun tells them; and none is left behind."""
+    data, others = loader(root, workers=2), set(multiprocessing.active_children())
+    config = FitConfig(50, 4, warmup_steps=1, workers=2, threads=1, save_every_s=1e6)
+
+    def tell(line: str) -> None:
+        for process in {*multiprocessing.active_children(), multiprocessing.current_process()}:
+            os.kill(process.pid or 0, signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as stopped:
+        fit(Brightness(data), config, tmp_path / "run", say=tell)
+    assert stopped.value.code == INTERRUPTED_EXIT
+    assert 0 < progress_of(tmp_path / "run").step < 50
+    assert set(multiprocessing.active_children()) <= others
 
 
 def test_a_recipe_reads_by_it(root: Path, tmp_path: Path) -> None:

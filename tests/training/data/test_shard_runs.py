@@ -13,6 +13,7 @@ from shard_media import picture, pictures, sample
 
 from training import train
 from training.data.batches import ShardBatches, ShardsConfig
+from training.data.errors import SkippedTooManyError
 from training.data.run_data import ShardData
 from training.data.writer import Draft, write_shards
 from training.distributed import ALONE, Ranks
@@ -77,6 +78,16 @@ def test_the_log_tells_what_was_skipped(tmp_path: Path) -> None:
     fit(Brightness(of_folder(tmp_path, "c")), FIT, tmp_path / "run", say=lambda _: None)
     logged = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").open()]
     assert logged[-1]["skipped_share"] == 0.25 and logged[-1]["cut_texts"] == 0
+
+
+def test_the_list_of_the_skipped_comes_without_a_traceback(tmp_path: Path) -> None:
+    with_broken(tmp_path / "c", 12, 6)
+    data = of_folder(tmp_path, "c", max_skipped_share=0.004)
+    with pytest.raises(SkippedTooManyError) as raised:
+        fit(Brightness(data), replace(FIT, workers=1), tmp_path / "run", say=lambda _: None)
+    told = train.reason(raised.value)
+    assert told.startswith("5 of") and "Traceback" not in told
+    assert told.count("c/shard-000000.tar at byte") >= 3
 
 
 def test_skips_are_named_beside_the_runs_and_validation_is_shared_by_the_ranks(
