@@ -16,6 +16,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from vljepa_ros.config import ConfigError
+
 TIMEOUT_S = 1800.0
 """A rank that hangs (one that dies is seen at once) stops the others after so long; the first rank
 may prepare data for the others meanwhile."""
@@ -85,9 +87,19 @@ ALONE = Ranks()
 
 
 def resolved(kind: str) -> str:
-    """ "auto" is a GPU where there is one."""
+    """ "auto" is a GPU where there is one.
+
+    Raises:
+        ConfigError: no such device here.
+    """
     if kind == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    if kind not in ("cpu", "cuda"):
+        raise ConfigError(f"device {kind} is not known; use cpu, cuda or auto")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "device cuda: torch finds no GPU here; use auto or cpu, or mend the driver"
+        )
     return kind
 
 

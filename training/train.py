@@ -151,7 +151,9 @@ class Chain:
     def _check(self, names: Sequence[str]) -> None:
         """What the last run lacks is to be known now, not after weeks."""
         for name in names:
-            getattr(self.recipe, name).fit.parts(self.ranks)
+            config: FitConfig = getattr(self.recipe, name).fit
+            config.parts(self.ranks)
+            self.ranks.device(config.device)
         if self.shards is not None:
             if "x_encoder" in names:
                 raise ConfigError(

@@ -152,3 +152,12 @@ def test_the_gpus_measure_runs_on_what_is_there(tmp_path: Path) -> None:
         reached = scores[f"{name}_tflop"] / scores[f"{name}_step_s"] / scores["matmul_tflop_per_s"]
         assert scores[f"{name}_of_matmul"] == pytest.approx(reached)
     assert scores["training_eager_tflop"] > scores["forward_eager_tflop"]
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_the_gpus_measure_says_that_there_is_none(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match="no GPU"):
+        gpu.main(device=device)

@@ -29,6 +29,7 @@ from training.optim import param_groups
 from training.parallel import Parallel
 from training.precision import attention
 from training.train import with_frames
+from vljepa_ros.config import ConfigError
 from vljepa_ros.model import presets
 from vljepa_ros.model.vljepa import VLJepa
 from vljepa_ros.provenance import commit, machine
@@ -174,7 +175,15 @@ def main(
         recompute: keep the layers' inputs alone; more rows fit, and more is computed.
         compile: also with compiled layers.
     """
-    device = resolved(device)
+    try:
+        device = resolved(device)
+    except ConfigError as error:
+        raise SystemExit(str(error)) from error
+    if device == "cpu" and preset == "paper":
+        raise SystemExit(
+            "no GPU is found, and without one a step of the paper's model takes hours; "
+            "--preset tiny --device cpu shows that the command runs"
+        )
     matmul = matmul_flops_per_s(device)
     scores: Scores = {"preset": preset, "frames": frames, "matmul_tflop_per_s": matmul / 1e12}
     scores |= {"commit": commit(), **machine()}

@@ -52,6 +52,10 @@ def test_what_the_last_run_lacks_is_told_before_the_first_begins(
     with pytest.raises(SystemExit, match="batch_size 15 cannot be cut"):
         train.main(["tiny", *out, "y_decoder.fit.batch_size=15"])
     assert "batch_size 15 cannot be cut" in report.read_text()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for device, said in (("cuda", "torch finds no GPU"), ("gpu", "use cpu, cuda or auto")):
+        with pytest.raises(SystemExit, match=said):
+            train.main(["tiny", *out, f"y_decoder.fit.device={device}"])
     with pytest.raises(SystemExit, match="gone"):
         train.main(["tiny", *out, "pretrain.task_shares={}", "sft.mixture={gone: 1.0}"])
     with pytest.raises(SystemExit, match=r"aside is no folder.*--set 'shards.aside=\{\}'"):
