@@ -9,6 +9,7 @@ stopped. Under torchrun the same command trains on several processes:
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Sequence
@@ -59,6 +60,12 @@ EXPECTED = (
     TextError,
 )
 """What a user can mend: said in one line."""
+
+UNWRITABLE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS),
+    *(errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR),
+)
+"""Of disks and folders that take no files."""
 
 
 class Chain:
@@ -329,6 +336,13 @@ def main(arguments: list[str] | None = None) -> None:
         _train(recipe, Path(given.out or f"runs/{recipe.name}"), given.last, given.export)
     except EXPECTED as error:
         sys.exit(f"training.train: {reason(error)}")
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        sys.exit(
+            f"training.train: {error}; make room, or choose another --out; states that were saved "
+            "are whole, and the same command goes on from them"
+        )
 
 
 def reason(error: Exception) -> str:

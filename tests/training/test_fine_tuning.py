@@ -139,6 +139,14 @@ def test_a_start_that_is_no_folder_leaves_nothing_behind(tmp_path: Path) -> None
     assert not (tmp_path / "out").exists()
 
 
+def test_a_place_that_takes_no_files_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "out"):
+        with pytest.raises(SystemExit, match="choose another --out") as stopped:
+            train.main(["tiny", "--out", str(out)])
+        assert "\n" not in str(stopped.value)
+
+
 def test_a_mixture_is_replaced_and_not_added_to() -> None:
     changed = override(tiny(), setting("pretrain.task_shares={caption: 1.0}"))
     assert changed.pretrain.task_shares == {"caption": 1.0}

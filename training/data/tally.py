@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import torch
@@ -74,18 +75,25 @@ class Tally:
         if where not in self._named:
             self._named[where] = why
             if self._log is not None:
-                line = json.dumps({"sample": where, "why": why}, ensure_ascii=False)
-                with self._log.open("a", encoding="utf-8") as file:
-                    file.write(line + "\n")
+                self._write(self._log, where, why)
         if self.skipped > self._share * max(self.drawn, LEAST_DRAWN):
             raise self.too_many()
+
+    def _write(self, log: Path, where: str, why: str) -> None:
+        line = json.dumps({"sample": where, "why": why}, ensure_ascii=False)
+        try:
+            with log.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            # A full disk is no reason to stop; the sample is named all the same.
+            print(f"skipped {line} ({log} cannot be written: {error})", file=sys.stderr)
 
     def too_many(self) -> SkippedTooManyError:
         """The error that lists what was skipped."""
         listed = [f"  {where}: {why}" for where, why in list(self._named.items())[:LISTED]]
         elsewhere = "" if self._log is None else f"; all of them are in {self._log}"
         return SkippedTooManyError(
-            f"{self.skipped} of {self.drawn} samples could not be read, more than the share of "
+            f"for {self.drawn} samples, {self.skipped} could not be read, more than the share of "
             f"{self._share} that max_skipped_share allows{elsewhere}. Run python -m "
             "training.data.validate on their folders and mend or leave out:\n" + "\n".join(listed)
         )

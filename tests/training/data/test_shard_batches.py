@@ -213,6 +213,16 @@ def test_a_broken_sample_is_replaced_by_the_next_and_named(tmp_path: Path) -> No
     assert len(log.read_text().splitlines()) == 1
 
 
+def test_a_broken_sample_is_named_where_the_log_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken(tmp_path, {3})
+    data = batches(tmp_path, {"c": 1.0}, skipped_log="/dev/full")
+    assert len(targets(data, 0, 1, 2)) == 12
+    said = capsys.readouterr().err
+    assert said.count("c/shard-000000.tar at byte") == 1 and "No space left" in said
+
+
 def test_too_many_broken_samples_stop_the_run_with_their_names(tmp_path: Path) -> None:
     broken(tmp_path, set(range(6)))
     data = batches(tmp_path, {"c": 1.0}, max_skipped_share=0.004)
