@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Protocol, runtime_checkable
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -118,7 +119,7 @@ class Guard:
         if lost:
             try:
                 kept = f"is in {keep()}"
-            except OSError as error:
+            except (OSError, SafetensorError) as error:
                 kept = f"cannot be kept ({error})"
             raise LossError(
                 f"the loss of step {step} is {loss:.4g}, its gradient's norm {grad_norm:.4g}, its "

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import resource
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,22 @@ def test_a_save_that_died_half_way_is_refused(
         checkpoint.save(model, tokenizer, folder, {})
     with pytest.raises(CheckpointError, match="sha256"):
         checkpoint.load(folder)
+
+
+def test_a_disk_without_room_is_told_and_keeps_what_was_there(
+    model: VLJepa, tokenizer: Tokenizer, folder: Path
+) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(CheckpointError, match="make room"):
+            checkpoint.save(model, tokenizer, folder, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e6])

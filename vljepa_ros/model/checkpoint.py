@@ -62,7 +62,7 @@ def save(
     dies leaves either the old folder or one that `load` refuses by digest. Other files stay.
 
     Raises:
-        CheckpointError: a weight that is not finite, or too large for `dtype`.
+        CheckpointError: a weight that is not finite, or too large for `dtype`; or no room for it.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,13 +74,13 @@ def save(
     if tokenizer.separate_target:
         texts[TARGET_TOKENIZER] = tokenizer.target.to_json()
     partial = folder / f".{WEIGHTS}.{os.getpid()}"
-    save_file(tensors, partial, metadata={"format": FORMAT})
+    _save_tensors(tensors, partial)
     digests = {WEIGHTS: _digest(partial)}
     _replace(partial, folder / WEIGHTS)
     if reliability is not None:
         partial = folder / f".{RELIABILITY}.{os.getpid()}"
         kept = {k: v.detach().cpu().contiguous() for k, v in reliability.tensors().items()}
-        save_file(kept, partial, metadata={"format": FORMAT})
+        _save_tensors(kept, partial)
         digests[RELIABILITY] = _digest(partial)
         _replace(partial, folder / RELIABILITY)
     for name, text in texts.items():
@@ -262,6 +262,16 @@ def _write(path: Path, text: str) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.write_text(text, encoding="utf-8")
     _replace(partial, path)
+
+
+def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    try:
+        save_file(tensors, path, metadata={"format": FORMAT})
+    except SafetensorError as error:
+        path.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"{path.parent} cannot be written ({error}); make room, or save into another folder"
+        ) from error
 
 
 def _replace(partial: Path, path: Path) -> None:
