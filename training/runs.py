@@ -279,6 +279,7 @@ def _paper_fit(
         threads=8,
         save_every_s=1800.0,
         device="cuda",
+        validate_every_steps=1000,
         engine=engine or EngineConfig(compiled=True),
     )
 
@@ -314,7 +315,15 @@ def paper() -> Recipe:
 
 def one_gpu() -> Recipe:
     """A checkpoint trained on with own data, on one GPU, or patiently without one."""
-    fit = FitConfig(steps=1500, batch_size=64, lr=2e-4, warmup_steps=50, device="auto", workers=4)
+    fit = FitConfig(
+        steps=1500,
+        batch_size=64,
+        lr=2e-4,
+        warmup_steps=50,
+        device="auto",
+        workers=4,
+        validate_every_steps=250,
+    )
     return Recipe(
         name="one_gpu",
         start="models/tabletop",

@@ -95,6 +95,7 @@ def test_a_sharded_chain_on_two_processes_ends_in_a_checkpoint(
 ) -> None:
     """FSDP2 in every run: what one run has sharded, the next one needs whole."""
     settings = [f"shards.root={shards}", "pretrain.task_shares={caption: 1.0}"]
+    settings += ["pretrain.learn.x_lr_share=0.1", "pretrain.fit.validate_every_steps=1"]
     for name in ("pretrain", "sft", "y_decoder"):
         settings += [f"{name}.fit.steps=2", f"{name}.fit.batch_size=8"]
         settings += [f"{name}.fit.engine.sharded=true", f"{name}.fit.engine.recompute=true"]
@@ -106,7 +107,10 @@ def test_a_sharded_chain_on_two_processes_ends_in_a_checkpoint(
     before = checkpoint.load(tiny().start)[0].state_dict()
     after = checkpoint.load(tmp_path / "checkpoint")[0].state_dict()
     changed = {name.split(".")[0] for name, x in after.items() if not x.equal(before[name])}
-    assert changed == {"predictor", "y_encoder", "y_decoder"}
+    assert changed == {"x_encoder", "predictor", "y_encoder", "y_decoder"}
+    rows = [json.loads(line) for line in (tmp_path / "pretrain" / "log.jsonl").open()]
+    held_out = [row["step"] for row in rows if "validation_first_in_batch" in row]
+    assert held_out == [0, 1, 2]
 
 
 @pytest.mark.slow

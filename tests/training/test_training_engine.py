@@ -161,3 +161,26 @@ def test_the_gpus_measure_says_that_there_is_none(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SystemExit, match="no GPU"):
         gpu.main(device=device)
+
+
+def test_layers_that_are_run_again_give_the_same_gradients_from_less_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(precision, "bfloat16_is_fast", lambda _: False)
+    kept = {False: 0, True: 0}
+
+    def gradients(recompute: bool) -> dict[str, Tensor]:
+        def keep(x: Tensor) -> Tensor:
+            kept[recompute] += x.numel()
+            return x
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+            return exact.gradients(ALONE, recompute=recompute)
+
+    wanted, found = gradients(False), gradients(True)
+    assert wanted.keys() == found.keys()
+    # An X-encoder with a share of the learning rate learns like the rest.
+    assert any(name.startswith("x_encoder") and x.any() for name, x in wanted.items())
+    for name, gradient in wanted.items():
+        assert torch.allclose(found[name], gradient, rtol=1e-5, atol=1e-7), name
+    assert kept[True] < 0.8 * kept[False]

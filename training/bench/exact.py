@@ -56,7 +56,11 @@ class RandomRows(torch.utils.data.Dataset[Batch]):
 
 
 def gradients(
-    ranks: Ranks, parts: int = 1, sharded: bool = False, compiled: bool = False
+    ranks: Ranks,
+    parts: int = 1,
+    sharded: bool = False,
+    compiled: bool = False,
+    recompute: bool = False,
 ) -> dict[str, Tensor]:
     """Loss and gradients of one batch, of which this rank sees its parts."""
     torch.manual_seed(0)
@@ -67,7 +71,9 @@ def gradients(
     data = RandomRows(ROWS, cut, config.predictor.vocab_size, pixels)
     settings = EmbedSettings(y_lr_share=0.05, x_lr_share=0.1, token_dropout=0.0)
     stage = EmbedStage(model, Temperature(), EmbedData(data), settings, ranks)
-    parallel = Parallel(stage, ranks, "cpu", sharded=sharded, compiled=compiled)
+    parallel = Parallel(
+        stage, ranks, "cpu", sharded=sharded, compiled=compiled, recompute=recompute
+    )
     loss, _ = parallel.backward([data[i] for i in range(ranks.rank, cut, ranks.world)])
     found = {"loss": torch.tensor(ranks.mean(loss), dtype=torch.float64)}
     for name, parameter in stage.module().named_parameters():
