@@ -169,7 +169,8 @@ def read_index(tar: Path) -> ShardIndex:
     except (ValueError, TypeError) as error:
         raise ShardError(f"{path.name} is no index ({error}); {mend}") from error
     columns = {len(v) for v in values.values() if isinstance(v, list)}
-    if index.format != INDEX_FORMAT or len(columns) != 1:
+    known = all(extension in EXTENSIONS for extension in index.extensions)
+    if index.format != INDEX_FORMAT or len(columns) != 1 or not known:
         raise ShardError(f"{path.name} is of another format or damaged; {mend}")
     if index.size != tar.stat().st_size:
         raise ShardError(

@@ -182,6 +182,11 @@ def columns_of_two_lengths(folder: Path) -> None:
     path.write_text(json.dumps(values))
 
 
+def another_medium(folder: Path) -> None:
+    path = index_path(shard_paths(folder)[0])
+    path.write_text(path.read_text().replace('"png"', '"gif"'))
+
+
 def without_shard(folder: Path) -> None:
     (folder / "shard-000007.json").write_text("{}")
 
@@ -214,6 +219,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "changed": (changed, "its bytes are not those"),
     "without index": (without_index, "has no index"),
     "no index": (no_index, "is no index"),
+    "index of another medium": (another_medium, "of another format or damaged"),
     "index damaged": (columns_of_two_lengths, "damaged"),
     "index without shard": (without_shard, "its shard is missing"),
     "interrupted": (interrupted, "writing was interrupted"),
