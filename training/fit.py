@@ -208,12 +208,16 @@ class _Loop:
                 milestones.keep(self._out, progress, self._stage.module())
             self._save_or_stop(step, guard.asked())
             if config.validate_every_steps and (step + 1) % config.validate_every_steps == 0:
-                watch.write(step, self._seconds, ranks.means(self._parallel.evaluate()))
+                self._validate(watch, step)
         self._states.wait()
         ranks.wait()
-        scores = ranks.means(self._parallel.evaluate())
+        self._validate(watch, config.steps)
+
+    def _validate(self, watch: Watch, step: int) -> None:
+        """Write the stage's scores to the log, if it has some."""
+        scores = self._ranks.means(self._parallel.evaluate())
         if scores:
-            watch.write(config.steps, self._seconds, scores)
+            watch.write(step, self._seconds, scores)
 
     def close(self) -> None:
         """End the loader, and let a state that is being written become whole.
