@@ -116,6 +116,32 @@ def test_a_middleware_that_is_not_installed(
     assert "ros-jazzy-rmw-abacus-cpp" in found["middleware"]["mend"]
 
 
+@pytest.mark.parametrize(
+    ("domain", "reach", "verdict"),
+    [
+        ("", "", "ok"),
+        ("42", "LOCALHOST", "ok"),
+        ("101", "", "ok"),
+        ("102", "", "warn"),
+        ("215", "", "ok"),
+        ("232", "", "ok"),
+        ("233", "", "fail"),
+        ("-3", "", "fail"),
+        ("robot", "", "fail"),
+        ("7", "OFF", "warn"),
+    ],
+)
+def test_discovery(monkeypatch: pytest.MonkeyPatch, domain: str, reach: str, verdict: str) -> None:
+    """A domain whose ports do not exist ends every node at its start."""
+    monkeypatch.setenv("ROS_DOMAIN_ID", domain)
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", reach)
+    found = next(f for f in doctor_ros.findings((64, 48)) if f.subject == "discovery")
+    assert found.verdict.value == verdict and bool(found.mend) is (verdict != "ok")
+    assert (domain or "0, the default") in found.found and reach in found.found
+    if verdict == "fail":
+        assert "set ROS_DOMAIN_ID to 0 to 101" in found.mend
+
+
 def test_packages_of_recordings_may_be_missing(
     capsys: pytest.CaptureFixture[str], model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

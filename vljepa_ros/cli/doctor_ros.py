@@ -18,6 +18,10 @@ DDS_LARGE_BYTES = 512 * 1024
 """Fast DDS's default shared memory segment; larger best-effort messages get lost (measured)."""
 IMAGES_IN_FLIGHT = 8
 SHARED_MEMORY = Path("/dev/shm")
+LAST_DOMAIN = 232
+"""DDS gives a domain UDP ports from 7400 + 250 x id on: more do not fit below port 65536."""
+EPHEMERAL_DOMAINS = range(102, 215)
+"""Domains whose ports lie among those that Linux hands out to any program (32768 to 60999)."""
 
 
 def findings(image_size: tuple[int, int]) -> Iterator[Finding]:
@@ -29,6 +33,7 @@ def findings(image_size: tuple[int, int]) -> Iterator[Finding]:
     yield _ros()
     yield _messages()
     yield _tf()
+    yield _discovery()
     yield from _transport(image_size)
     yield _shared_memory(image_size)
 
@@ -59,6 +64,29 @@ def _tf() -> Finding:
         f"ros-{distribution}-tf2-ros-py of a ROS installation"
     )
     return Finding(Verdict.OK, "TF", found)
+
+
+def _discovery() -> Finding:
+    """Who is found: nodes of another domain, or beyond the discovery range, are not there."""
+    said = os.environ.get("ROS_DOMAIN_ID", "")
+    reach = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "")
+    found = f"ROS_DOMAIN_ID {said or '0, the default'}"
+    if reach:
+        found += f", ROS_AUTOMATIC_DISCOVERY_RANGE={reach}"
+    domain = int(said or 0) if said.isdecimal() or not said else -1
+    if not 0 <= domain <= LAST_DOMAIN:
+        mend = f"no node can start: set ROS_DOMAIN_ID to 0 to {EPHEMERAL_DOMAINS.start - 1}"
+        return Finding(Verdict.FAIL, "discovery", found, mend)
+    if domain in EPHEMERAL_DOMAINS:
+        mend = (
+            "its ports may be taken by other programs, then nodes do not find each other: "
+            f"set ROS_DOMAIN_ID to 0 to {EPHEMERAL_DOMAINS.start - 1} in all shells"
+        )
+        return Finding(Verdict.WARN, "discovery", found, mend)
+    if reach == "OFF":
+        mend = "nodes find no other: export ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET in all shells"
+        return Finding(Verdict.WARN, "discovery", found, mend)
+    return Finding(Verdict.OK, "discovery", found)
 
 
 def _transport(size: tuple[int, int]) -> Iterator[Finding]:
