@@ -147,7 +147,25 @@ def test_a_bag_that_was_packed_in_an_unknown_way(engine: Engine, tmp_path: Path)
     metadata = bag / "metadata.yaml"
     assert "zstd" in metadata.read_text()
     metadata.write_text(metadata.read_text().replace("zstd", "aes256"))
-    assert "aes256" in said(bag, engine)
+    error = said(bag, engine)
+    assert "aes256" in error and "ros2 bag convert" in error and "reindex" not in error
+
+
+def test_a_bag_of_a_newer_version(engine: Engine, tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", film(), "sqlite3")
+    metadata = bag / "metadata.yaml"
+    newer = re.sub(r"version: \d+", "version: 99", metadata.read_text(), count=1)
+    metadata.write_text(newer)
+    error = said(bag, engine)
+    assert "newer ROS 2" in error and f"name a file in it: {file_of(bag).name}" in error
+
+
+def test_a_database_of_something_else(engine: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "songs.db3"
+    with sqlite3.connect(path) as database:
+        database.execute("create table songs (title text)")
+    database.close()
+    assert "a database of something else" in said(path, engine)
 
 
 def test_a_compressed_file_without_its_folder(engine: Engine, tmp_path: Path) -> None:

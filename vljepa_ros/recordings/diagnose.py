@@ -147,6 +147,18 @@ def mend_of(error: Exception, path: Path) -> str:
     known = {
         "Profile is not ros2": "it is of another system; convert it, or use ros2 bag record",
         "are missing": f"bring them back, or 'ros2 bag reindex {path}' for what is left",
+        "Compression format": (
+            "it was compressed or encrypted by a plugin that is not read here: undo that where the "
+            "plugin is installed ('ros2 bag convert'), and read what that gives"
+        ),
+        "Rosbag2 version": (
+            "it is of a newer ROS 2 than is known here: pip install --upgrade rosbags"
+            + (f", or name a file in it: {', '.join(p.name for p in parts)}" if parts else "")
+        ),
+        "missing tables": (
+            "it is a database of something else, or its recorder was killed at its start; "
+            "name a bag"
+        ),
     }
     if mend := next((known[sign] for sign in known if sign in said), ""):
         return f"{said}; {mend}"
