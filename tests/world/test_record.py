@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -183,3 +185,29 @@ def test_a_log_that_cannot_be_read_there_is_told(tmp_path: Path) -> None:
     record = Record(copy, read_only=True)
     assert len(record) == 1
     record.close()
+
+
+@pytest.mark.skipif(not shutil.which("sqlite3"), reason="needs the command sqlite3")
+def test_a_damaged_record_is_refused_and_saved_as_the_error_says(tmp_path: Path) -> None:
+    """It opens, and what is wrong is met while reading: a failing disk, a copy cut off."""
+    path = tmp_path / "memory.db"
+    memory = opened(path)
+    for i in range(200):
+        memory.note(step(i, unit(i % WIDTH), "word " * 50))
+    memory.close()
+    content = bytearray(path.read_bytes())
+    content[-20_000:-12_000] = b"\xaa" * 8_000
+    path.write_bytes(content)
+    with pytest.raises(MemoryStoreError, match=r"is damaged: .*; move it away") as caught:
+        opened(path)
+    with (
+        pytest.raises(MemoryStoreError, match="is damaged"),
+        closing(Record(path, read_only=True)) as record,
+    ):
+        list(record.entries(list(record.sources())))
+    assert path.read_bytes() == content
+    command = str(caught.value).partition("What can be read of it: ")[2]
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path, capture_output=True)
+    saved = opened(tmp_path / "MENDED.db")
+    assert 0 < len(saved) < 200
+    saved.close()

@@ -52,7 +52,7 @@ def space_of(store: Path, wanted: str = "") -> str:
         wanted: its name; empty where the store holds those of one space only.
 
     Raises:
-        MemoryStoreError: the store cannot be opened.
+        MemoryStoreError: the store cannot be opened, or is damaged.
         ExportError: it holds no entries of that space, or of several to choose from.
     """
     with closing(Record(store, read_only=True)) as record:
@@ -81,7 +81,7 @@ def export(store: Path, dataset: Path, space_id: str) -> Exported:
     none. The store is only read; a node may go on writing to it.
 
     Raises:
-        MemoryStoreError: the store cannot be opened.
+        MemoryStoreError: the store cannot be opened, or is damaged.
         ExportError: the dataset is none of ours, is of another space, or cannot be written; or a
             package is missing.
     """

@@ -74,7 +74,7 @@ class Memory:
             space_id, width: of the embeddings to come; only those of this space are searched.
 
         Raises:
-            MemoryStoreError: the record cannot be opened.
+            MemoryStoreError: the record cannot be opened, or is damaged.
         """
         self.config, self._space_id = config, space_id
         path = Path(config.path).expanduser() if config.path else None
@@ -89,7 +89,11 @@ class Memory:
         """Entries that could not be written."""
         self.foreign = 0
         """Entries of other models, which are kept but not searched."""
-        self._read()
+        try:
+            self._read()
+        except MemoryStoreError:
+            self._record.close()  # others may have it
+            raise
 
     def __len__(self) -> int:
         """Entries that can be found."""

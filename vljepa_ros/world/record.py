@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +50,7 @@ ALTER TABLE seen ADD COLUMN pose BLOB
 
 
 class MemoryStoreError(Exception):
-    """A record that cannot be opened or written; the message says the mend."""
+    """A record that cannot be opened, read or written; the message says the mend."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,10 @@ class Noted:
 
 
 class Record:
-    """An open record. Any thread, one at a time; what raises sqlite3.Error changed nothing."""
+    """An open record. Any thread, one at a time; what raises sqlite3.Error changed nothing.
+
+    Reading raises MemoryStoreError where the file is damaged.
+    """
 
     def __init__(self, path: Path | None, *, read_only: bool = False) -> None:
         """
@@ -104,7 +107,8 @@ class Record:
         except Exception:
             self._unlock()
             raise
-        with_poses = self._number("user_version") >= WITH_POSES
+        self._version = self._number("user_version")
+        with_poses = self._version >= WITH_POSES
         self._pose_columns = "pose_frame, pose" if with_poses else "NULL, NULL"
 
     def close(self) -> None:
@@ -189,32 +193,31 @@ class Record:
 
     def sources(self) -> dict[int, Source]:
         """By id."""
-        rows = self._database.execute("SELECT id, run, camera, query, space_id FROM source")
-        return {int(id_): Source(*rest) for id_, *rest in rows}
+        with self._whole():
+            rows = self._database.execute("SELECT id, run, camera, query, space_id FROM source")
+            return {int(id_): Source(*rest) for id_, *rest in rows}
 
     def embeddings(self) -> Iterator[tuple[int, int, int, int, HalfE]]:
         """Id, source, stamp [ns], state id and embedding of each entry, in the order noted."""
-        rows = self._database.execute(
-            "SELECT id, source, stamp_ns, state_id, embedding FROM seen ORDER BY id"
-        )
-        while some := rows.fetchmany(READ_ROWS):
+        for some in self._rows("SELECT id, source, stamp_ns, state_id, embedding FROM seen"):
             for id_, source, stamp_ns, state_id, blob in some:
                 yield id_, source, stamp_ns, state_id, np.frombuffer(blob, np.float16)
 
     def words_and_pose(self, id_: int) -> tuple[str, Pose | None]:
         """Caption and pose of an entry."""
         select = f"SELECT caption, {self._pose_columns} FROM seen WHERE id = ?"
-        caption, *placed = self._database.execute(select, (id_,)).fetchone()
+        with self._whole():
+            caption, *placed = self._database.execute(select, (id_,)).fetchone()
         return caption, _pose(*placed)
 
     def entries(self, sources: Sequence[int]) -> Iterator[list[Noted]]:
         """All that is known of the entries of these sources, some at a time, in the order noted."""
-        rows = self._database.execute(
+        select = (
             "SELECT id, source, stamp_ns, state_id, is_event, caption, written_s, embedding, "
-            f"{self._pose_columns} FROM seen ORDER BY id"
+            f"{self._pose_columns} FROM seen"
         )
         wanted = set(sources)
-        while some := rows.fetchmany(READ_ROWS):
+        for some in self._rows(select):
             yield [
                 Noted(id_, source, stamp_ns, state_id, bool(is_event), caption, written_s,
                       np.frombuffer(blob, np.float16), _pose(frame_id, pose))
@@ -222,6 +225,33 @@ class Record:
                     pose in some
                 if source in wanted
             ]  # fmt: skip
+
+    def _rows(self, select: str) -> Iterator[list[Any]]:
+        """Some rows at a time, in the order noted."""
+        with self._whole():
+            rows = self._database.execute(select + " ORDER BY id")
+        while True:
+            with self._whole():
+                some = rows.fetchmany(READ_ROWS)
+            if not some:
+                return
+            yield some
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """
+        Raises:
+            MemoryStoreError: the file is damaged, as after a failing disk or a copy cut off.
+        """
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise MemoryStoreError(
+                f"{self.path} is damaged: {error}; move it away, or name another. What can be "
+                f"read of it: (sqlite3 {self.path} .dump | sed 's/^ROLLBACK.*/COMMIT;/'; "
+                f"echo 'PRAGMA application_id={APPLICATION_ID};PRAGMA user_version="
+                f"{self._version};') | sqlite3 MENDED.db"
+            ) from error
 
 
 def _columns(pose: Pose | None) -> tuple[str | None, bytes | None]:
