@@ -243,6 +243,14 @@ def test_mixed_encodings_are_each_read_as_they_say(engine: Engine, tmp_path: Pat
     assert "mixes encodings" in done.notes[0] and "rgb8 (7), bgr8 (1)" in done.notes[0]
 
 
+def test_parameters_of_several_cameras_are_told_not_to_be_heeded(
+    engine: Engine, tmp_path: Path
+) -> None:
+    config = dataclasses.replace(CONFIG, cameras=("left", "right"))
+    done = replay(write_bag(tmp_path / "bag", film()), tmp_path / "out.mcap", engine, config)
+    assert "parameter cameras is not heeded" in done.notes[0] and f"here {TOPIC}" in done.notes[0]
+
+
 def test_the_recorders_clock_may_be_set_back(engine: Engine, tmp_path: Path) -> None:
     """Within one file rosbag2 plays by log time; stamps go on and nothing fails."""
     config = dataclasses.replace(CONFIG, rate_hz=1000.0)

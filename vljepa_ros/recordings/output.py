@@ -151,7 +151,9 @@ def _alone(folder: Path) -> Iterator[Path]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(lock)
-        raise RecordingError(f"{folder} is being written by another process") from error
+        raise RecordingError(
+            f"{folder} is being written by another process; wait for its end, or write elsewhere"
+        ) from error
     try:
         for left in folder.iterdir():  # by a process that was killed
             shutil.rmtree(left)

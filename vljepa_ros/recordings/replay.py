@@ -91,7 +91,8 @@ def replay(
         seer = Seer(engine, config)
         _play(recording, seer, scribe, written, progress, originals=options.originals)
         check_seen(seer, recording, source)
-        return Replayed(source, output, recording.topic, seer.tally, notes_of(seer, recording))
+        notes = notes_of(seer, recording, config)
+        return Replayed(source, output, recording.topic, seer.tally, notes)
 
 
 @contextmanager
@@ -196,9 +197,15 @@ def check_seen(seer: Seer, recording: Recording, source: Path) -> None:
         raise RecordingError(f"no image of {recording.topic} in {source} can be used: {why}")
 
 
-def notes_of(seer: Seer, recording: Recording) -> tuple[str, ...]:
+def notes_of(seer: Seer, recording: Recording, config: PerceptionConfig) -> tuple[str, ...]:
     """What whoever perceives a recording should know, a sentence each."""
     notes = [*recording.notes, *seer.tally.notes()]
+    if config.cameras:
+        notes.append(
+            f"parameter cameras is not heeded: of a recording one camera is perceived at a time, "
+            f"here {recording.topic} as camera {config.camera!r}; choose with --topic, name with "
+            "parameter camera"
+        )
     if len(recording.formats) > 1:
         counts = ", ".join(f"{name} ({n})" for name, n in recording.formats.most_common())
         notes.append(f"{recording.topic} mixes encodings; each image was read as it says: {counts}")

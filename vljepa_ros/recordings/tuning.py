@@ -170,7 +170,7 @@ def see(
             progress(seer.tally.images, recording.images)
         steps += [step for _, step in seer.finish()]
         check_seen(seer, recording, source)
-        return Watched(source, recording.topic, tuple(steps), notes_of(seer, recording))
+        return Watched(source, recording.topic, tuple(steps), notes_of(seer, recording, config))
 
 
 def judge(watched: Watched, recaller: Recaller, config: SelectiveConfig) -> list[Decision]:
