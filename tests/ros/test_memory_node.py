@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,11 +16,13 @@ pytestmark = pytest.mark.ros
 
 
 @contextmanager
-def running(model: Path, log: Path, memory: Path | str, *more: str) -> Iterator[NodeProcess]:
+def running(
+    model: Path, log: Path, memory: Path | str, *more: str, namespace: str = NAMESPACE
+) -> Iterator[NodeProcess]:
     process = NodeProcess(
         "vljepa_ros.ros.perception_node",
         log,
-        *("-r", f"__ns:={NAMESPACE}", "-r", "__node:=perception"),
+        *("-r", f"__ns:={namespace}", "-r", "__node:=perception"),
         *("-p", f"model_path:={model}", "-p", "threads:=1", "-p", f"memory.path:={memory}"),
         *more,
     )
@@ -39,24 +41,27 @@ def test_what_was_seen_before_a_kill_is_found_by_the_next_process(
     model: Path, tmp_path: Path
 ) -> None:
     memory = tmp_path / "deep" / "memory.db"
-    client = WorldClient()
-    try:
-        with running(model, tmp_path / "log", memory) as process:
-            process.wait_for_log("activate: done")
-            client.see(1)
-            before = client.new_state(2)
-            wait_until(
-                lambda: client.world(srv.QueryMemory, embedding=before.embedding, k=1).entries,
-                "the entry of a state",
-            )
-            process.process.kill()
-        with running(model, tmp_path / "log2", memory) as process:
-            process.wait_for_log("activate: done")
-            (found,) = client.world(srv.QueryMemory, embedding=before.embedding, k=1).entries
-            assert (found.stamp, found.state_id) == (before.header.stamp, before.state_id)
-            assert found.query == "Why 2?" and found.similarity > 0.99
-    finally:
-        client.close()
+    # Names of its own: DDS believes for 20 s that the services of a killed process are there.
+    with (
+        running(model, tmp_path / "log", memory, namespace="/killed") as process,
+        closing(WorldClient("/killed")) as client,
+    ):
+        process.wait_for_log("activate: done")
+        client.see(1)
+        before = client.new_state(2)
+        wait_until(
+            lambda: client.world(srv.QueryMemory, embedding=before.embedding, k=1).entries,
+            "the entry of a state",
+        )
+        process.process.kill()
+    with (
+        running(model, tmp_path / "log2", memory) as process,
+        closing(WorldClient()) as client,
+    ):
+        process.wait_for_log("activate: done")
+        (found,) = client.world(srv.QueryMemory, embedding=before.embedding, k=1).entries
+        assert (found.stamp, found.state_id) == (before.header.stamp, before.state_id)
+        assert found.query == "Why 2?" and found.similarity > 0.99
 
 
 def test_a_memory_that_cannot_be_used_is_told_in_configure(model: Path, tmp_path: Path) -> None:

@@ -65,20 +65,21 @@ def seconds(length_s: float) -> Duration:
 class WorldClient(Client):
     """Shows images to `perception`, asks `world_state`."""
 
-    def __init__(self) -> None:
-        super().__init__(f"{NAMESPACE}/perception")
+    def __init__(self, namespace: str = NAMESPACE) -> None:
+        super().__init__(f"{namespace}/perception")
+        self._namespace = namespace
         self._of_world: dict[Any, Any] = {}
         self.rollouts = ActionClient(
             self.node,
             action.RolloutTransitions,
-            f"{NAMESPACE}/world_state/rollout_transitions",
+            f"{namespace}/world_state/rollout_transitions",
             goal_service_qos_profile=SERVICE,
             result_service_qos_profile=SERVICE,
             cancel_service_qos_profile=SERVICE,
         )
 
     def show(self, *messages: Image | CompressedImage, topic: str = "/image") -> None:
-        super().show(*messages, topic=f"{NAMESPACE}{topic}")
+        super().show(*messages, topic=f"{self._namespace}{topic}")
 
     def new_state(self, seed: int) -> msg.SemanticState:
         """One more state: another question opens it."""
@@ -89,7 +90,7 @@ class WorldClient(Client):
         """Ask the service of this type now; the callable waits for the answer."""
         if type_ not in self._of_world:
             self._of_world[type_] = self.node.create_client(
-                type_, f"{NAMESPACE}/world_state/{_name(type_)}", qos_profile=SERVICE
+                type_, f"{self._namespace}/world_state/{_name(type_)}", qos_profile=SERVICE
             )
             assert self._of_world[type_].wait_for_service(PATIENCE_S)
         future = self._of_world[type_].call_async(type_.Request(**fields))
