@@ -204,8 +204,6 @@ class _Ways:
             kept *= NOTHING_KEPT
         if handles_itself(plan, self._known):
             kept *= NOTHING_KEPT
-        if len(plan) == 1 and not self._leads_to_its_things(plan[0]):
-            kept *= NO_END_KEPT
         kept *= max(hands_over(plan, self._goal, self._held, self._known), NO_END_KEPT)
         return kept if ends(plan[-1], self._goal, self._known) else kept * NO_END_KEPT
 
@@ -219,11 +217,6 @@ class _Ways:
                 for first, facts in zip(turning, found, strict=True):
                     after[first] |= facts
         return dict(after)
-
-    def _leads_to_its_things(self, skill: str) -> bool:
-        """Whether what would come of a skill now names what the goal names."""
-        outcome = self._foreseen[skill]
-        return named(outcome, self._known) == named(self._goal, self._known)
 
     def _bears(self, skill: str) -> bool:
         return named(skill, self._known) <= self._matter
