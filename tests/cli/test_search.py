@@ -192,6 +192,7 @@ def test_wrong_options(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> 
     assert end.value.code == 2 and "usage: vljepa" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_runs(store: Path, model: Path) -> None:
     script = Path(__file__).parents[2] / "scripts" / "vljepa"
     ran = subprocess.run(

@@ -63,6 +63,7 @@ def recaller(engine: Engine) -> Recaller:
     return Recaller(engine)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parameter", [WORDS, DISTANCE])
 def test_a_threshold_tried_equals_a_replay_at_it(
     parameter: str, engine: Engine, tmp_path: Path

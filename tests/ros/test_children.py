@@ -69,6 +69,7 @@ def test_an_error_inside_ends_them_too(tmp_path: Path) -> None:
     assert signal.getsignal(signal.SIGINT) is handler_before
 
 
+@pytest.mark.slow
 def test_a_child_that_hears_nothing_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,7 @@ def test_killed_at_any_moment_it_ends_as_if_unbroken(
     assert same(train(tmp_path), unbroken)
 
 
+@pytest.mark.slow
 def test_a_damaged_state_is_passed_over(
     tmp_path: Path, unbroken: list[torch.Tensor], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,6 +69,7 @@ def test_a_damaged_state_is_passed_over(
     assert "damaged" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_state_that_was_cut_off_is_no_state(tmp_path: Path, unbroken: list[torch.Tensor]) -> None:
     train(tmp_path)
     newest = tmp_path / STATES_FOLDER / f"step-{CONFIG.steps:08d}"
@@ -76,6 +78,7 @@ def test_a_state_that_was_cut_off_is_no_state(tmp_path: Path, unbroken: list[tor
     assert not list((tmp_path / STATES_FOLDER).glob("*.partial"))
 
 
+@pytest.mark.slow
 def test_as_many_states_are_kept_as_asked(tmp_path: Path) -> None:
     train(tmp_path)
     assert steps_of(tmp_path) == [CONFIG.steps - 1, CONFIG.steps]
@@ -96,12 +99,14 @@ def test_a_state_is_what_it_was_when_it_was_asked_for(tmp_path: Path) -> None:
     assert torch.equal(first, before)
 
 
+@pytest.mark.slow
 def test_a_state_of_another_model_is_refused_by_name(tmp_path: Path) -> None:
     train(tmp_path)
     with pytest.raises(StateError, match=r"0\.bias.*--out"):
         fit(Slow(width=3), CONFIG, tmp_path, say=lambda _: None)
 
 
+@pytest.mark.slow
 def test_a_state_of_other_data_is_refused_by_name(tmp_path: Path) -> None:
     train(tmp_path)
     for setting in ({"batch_size": 16}, {"seed": 1}):
@@ -109,6 +114,7 @@ def test_a_state_of_other_data_is_refused_by_name(tmp_path: Path) -> None:
             fit(Slow(), replace(CONFIG, **setting), tmp_path, say=lambda _: None)
 
 
+@pytest.mark.slow
 def test_a_state_of_another_torch_is_gone_on_from_and_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], unbroken: list[torch.Tensor]
 ) -> None:
@@ -178,6 +184,7 @@ except StateError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     shutil.which("unshare") is None
     or subprocess.run([*IN_NAMESPACE, "true"], check=False).returncode != 0,
@@ -259,6 +266,7 @@ def resumed_and_unbroken(ranks: Ranks, folder: Path) -> dict[str, torch.Tensor]:
     return {f"{n} {name}": w for name, ws in runs.items() for n, w in enumerate(ws)}
 
 
+@pytest.mark.slow
 def test_sigusr1_saves_and_says_to_run_again(
     tmp_path: Path, unbroken: list[torch.Tensor], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -125,6 +125,7 @@ def test_what_is_reached_is_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert list((tmp_path / "tensorboard").iterdir())
 
 
+@pytest.mark.slow
 def test_compiled_layers_give_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     """Traced and differentiated ahead of time, but not turned into C++, which takes minutes."""
     calls = []

@@ -159,6 +159,7 @@ def test_a_record_is_read_again_and_ids_of_runs_are_told_apart(record: Path) -> 
     memory.close()
 
 
+@pytest.mark.slow
 def test_nothing_noted_is_lost_when_the_process_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "memory.db"
     code = f"""

@@ -50,6 +50,7 @@ def rgb(hex_colour: str) -> tuple[int, ...]:
     return tuple(bytes.fromhex(hex_colour[1:]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("caption", "right_s"),
     # idle is true until 5 s; the closing said at 6 s until 10 s
@@ -67,6 +68,7 @@ def test_the_picture_shows_for_how_long_captions_are_true(
     assert right / (right + wrong) == pytest.approx(right_s / 30.0, abs=0.06)
 
 
+@pytest.mark.slow
 def test_a_run_without_truth_or_states_is_drawn_too(tmp_path: Path) -> None:
     file = tmp_path / "demo.png"
     heard = run("gibberish")

@@ -12,6 +12,8 @@ from examples.tabletop_world.skills import after
 from training.tabletop.actions import next_state, possible_actions
 from training.tabletop.language import parse
 
+pytestmark = pytest.mark.slow  # goals are searched for through many scenes
+
 TUNE_SEED = 4_000_000
 
 

@@ -99,6 +99,7 @@ def tuning() -> list[Goal]:
     return goals(15, TUNE_SEED)
 
 
+@pytest.mark.slow
 def test_with_a_mind_that_is_never_wrong_nearly_every_goal_is_reached(tuning: list[Goal]) -> None:
     missed = []
     for goal in tuning:
@@ -109,6 +110,7 @@ def test_with_a_mind_that_is_never_wrong_nearly_every_goal_is_reached(tuning: li
     assert len(missed) <= 1, missed
 
 
+@pytest.mark.slow
 def test_what_was_refused_is_not_begun_with(tuning: list[Goal]) -> None:
     for goal in tuning[:5]:
         mind = SimulatorMind(goal.start)

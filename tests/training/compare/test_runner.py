@@ -43,6 +43,7 @@ def curve(found: Runner, run: Run) -> dict[str, np.ndarray]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["jepa", "token"])
 def test_a_run_that_was_stopped_ends_in_the_same_curve(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

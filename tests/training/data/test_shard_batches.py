@@ -108,6 +108,7 @@ def test_a_run_goes_on_exactly_with_other_processes(root: Path) -> None:
     assert resumed == straight
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "workers"), [("fork", 2), ("spawn", 1)])
 def test_a_loader_with_workers_gives_the_same(root: Path, method: str, workers: int) -> None:
     data = batches(root, augment=method == "fork")

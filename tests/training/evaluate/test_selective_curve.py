@@ -119,6 +119,7 @@ def test_without_words_there_is_nothing_to_select() -> None:
 # --- figures -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_figures_agree_with_each_other() -> None:
     taken = [synthetic_sample(seed) for seed in range(3)]
     figures = measure(taken, SETTING)

@@ -30,12 +30,14 @@ def items(seed: int, count: int, shortcut: str) -> list[Item]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shortcut", ["query", "wording"])
 def test_it_finds_a_planted_shortcut(shortcut: str) -> None:
     model = TextOnly(items(0, 600, shortcut), items(1, 100, shortcut), steps=600)
     assert model.right(items(2, 200, shortcut)).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_it_guesses_where_words_tell_nothing() -> None:
     model = TextOnly(items(0, 600, ""), items(1, 100, ""), steps=600)
     assert model.right(items(2, 600, "")).mean() == pytest.approx(0.25, abs=0.07)
@@ -65,6 +67,7 @@ def test_it_is_the_same_for_a_seed_and_leaves_torchs_numbers_alone() -> None:
     torch.testing.assert_close(torch.rand(3), expected)
 
 
+@pytest.mark.slow
 def test_candidates_may_differ_in_number() -> None:
     fit = [*items(0, 300, "query"), Item("drawer", "is it open?", ("yes", "no"), 0)] * 2
     model = TextOnly(fit, fit, steps=300)

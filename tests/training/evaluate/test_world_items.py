@@ -35,6 +35,7 @@ def instructed(text: str) -> Action:
     return Action(meaning.action, meaning.target)
 
 
+@pytest.mark.slow
 def test_outcomes_too_close_to_call_are_not_asked(
     worlds: list[Episode], asked: list[transitions.Transition]
 ) -> None:
@@ -52,6 +53,7 @@ def test_the_contents_of_a_shut_drawer_are_not_asked(asked: list[transitions.Tra
         assert f"{hidden.colour} {hidden.shape}" not in t.candidates[t.answer]
 
 
+@pytest.mark.slow
 def test_the_candidates_alone_tell_next_to_nothing(asked: list[transitions.Transition]) -> None:
     streams = [Episode.generate(seed, "train") for seed in TRAIN_SEEDS[-60:]]
     counts = CandidateOnly()
@@ -89,6 +91,7 @@ def test_walks_are_what_the_simulator_does(worlds: list[Episode]) -> None:
             assert (before.objects, before.drawer) != (after.objects, after.drawer)
 
 
+@pytest.mark.slow
 def test_what_a_shut_drawer_may_hold_decides_no_rollout(worlds: list[Episode]) -> None:
     rng = np.random.default_rng(2)
     walks = [rollouts.walk(state, rng) for state in transitions.still_states(worlds)]
@@ -105,6 +108,7 @@ def test_what_a_shut_drawer_may_hold_decides_no_rollout(worlds: list[Episode]) -
     assert {a.depth for a in asked} == {1, 2, 3}
 
 
+@pytest.mark.slow
 def test_that_the_gripper_is_full_by_what_was_said_answers_no_rollout(
     worlds: list[Episode],
 ) -> None:

@@ -125,6 +125,7 @@ def moments(engine: Engine, worlds: list[Episode]) -> list[Observed]:
     return observe_still(engine, worlds, SEED)
 
 
+@pytest.mark.slow
 def test_every_score_is_there_beside_its_blind_one_and_the_same_again(folder: Path) -> None:
     parts = Parts(retrieval=False, actions=False, captions=False, streams=False)
 
@@ -149,6 +150,7 @@ def test_parts_can_be_left_out(folder: Path) -> None:
     assert not any(name in scores for name in (*ACCURACIES, *ALONE, "still_moments"))
 
 
+@pytest.mark.slow
 def test_without_imagination_there_is_no_score_but_a_blind_one(
     worlds: list[Episode],
 ) -> None:

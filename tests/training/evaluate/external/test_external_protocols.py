@@ -94,6 +94,7 @@ def large(segments: list[VideoSegment]) -> dict[str, Benchmark]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["top1", "accuracy", "world"])
 def test_guessing_is_at_chance(name: str, segments: list[VideoSegment]) -> None:
     asked = large(segments)[name]
@@ -117,6 +118,7 @@ def test_guessing_retrieves_at_chance(segments: list[VideoSegment]) -> None:
             assert abs(scores[f"{way}_r{k}"] - chance) < 4 * sigma
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["top1", "text_to_video_r1", "accuracy"])
 def test_who_finds_all_alike_is_never_right(name: str, segments: list[VideoSegment]) -> None:
     scores = protocols.score(large(segments)[name], Constant())
