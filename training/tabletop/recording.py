@@ -46,7 +46,8 @@ def write_video(
         stream.height, stream.width = size_hw
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, TIME_BASE)
-        stream.options = {"crf": str(quality), "preset": "slow"}
+        exact = {"x264-params": "cpu-independent=1"}  # as in training/data/encode.py
+        stream.options = exact | {"crf": str(quality), "preset": "slow"}
         for i in range(count):
             image = episode.frames([i / rate_hz], size_hw, rng)[0]
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
