@@ -3,6 +3,7 @@
 `run` tunes, trains and asks every learner with every seed; what is finished is skipped, and an
 interrupted run goes on where it stopped. `report` writes tables and curves of what there is.
 `ablate` trains VL-JEPA with one thing changed at a time and writes the differences.
+`transfer` trains on one renderer's pictures and asks about the other's.
 `quick` does all of it at toy size in a folder of its own: what it prints means nothing.
 """
 
@@ -17,12 +18,13 @@ from pathlib import Path
 from jsonargparse import auto_cli
 
 from training.compare import ablation_report, cost, report
-from training.compare.quick import quick_comparison
+from training.compare.quick import quick_comparison, quick_transfer
 from training.compare.runner import Runner, finished
 from training.compare.settings import Comparison, ablations
+from training.compare.transfer import Transfer, measure
 from training.train import EXPECTED
 
-DEFAULT, ABLATIONS = Comparison(), ablations()
+DEFAULT, ABLATIONS, TRANSFER = Comparison(), ablations(), Transfer()
 
 
 def run(out: str = "runs/compare", comparison: Comparison = DEFAULT) -> None:
@@ -58,6 +60,15 @@ def ablate(
     print(ablation_report.table(ablation_report.write(Path(out), Path(results))))
 
 
+def transfer(
+    out: str = "runs/transfer",
+    transfer: Transfer = TRANSFER,
+    results: str = "docs/results/transfer.json",
+) -> None:
+    """Do all that is still to do, and write what each way scores on both renderers' pictures."""
+    measure(transfer, Path(out), Path(results))
+
+
 def quick(out: str = "") -> None:
     """Everything at toy size; empty `out` = a folder that is deleted afterwards."""
     with tempfile.TemporaryDirectory() as temporary:
@@ -69,12 +80,19 @@ def quick(out: str = "") -> None:
         )
         few = replace(toy, learners=("base", "y_lr_1"))
         ablate(str(folder / "ablate"), few, str(folder / "ablations.json"))
+        transfer(str(folder / "transfer"), quick_transfer(toy), str(folder / "transfer.json"))
 
 
 def main(arguments: list[str] | None = None) -> None:
     try:
         auto_cli(
-            {"run": run, "report": write_report, "ablate": ablate, "quick": quick},
+            {
+                "run": run,
+                "report": write_report,
+                "ablate": ablate,
+                "transfer": transfer,
+                "quick": quick,
+            },
             as_positional=False,
             args=arguments,
         )

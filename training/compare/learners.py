@@ -33,7 +33,10 @@ class Streams:
         self._frozen, self._comparison = frozen, comparison
         data = comparison.data
         folder = Path(data.cache)
-        tabletop_cache.build(folder, data.first_seed, data.episodes, workers=data.render_workers)
+        workers, renderer = data.render_workers, data.renderer
+        tabletop_cache.build(
+            folder, data.first_seed, data.episodes, workers=workers, renderer=renderer
+        )
         self._cache = FrameCache(folder)
         encode_cache(frozen.model, self._cache, frozen.device, say)
         wanted = range(data.first_seed, data.first_seed + data.episodes)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from training.compare.settings import LEARNERS, VARIANTS, Comparison, ItemsConfig
+from training.compare.transfer import Transfer, Way
 from training.runs import DataConfig, tabletop_tiny
 from training.train import Chain
 from vljepa_ros.model import checkpoint
@@ -31,3 +32,11 @@ def quick_comparison(folder: Path) -> Comparison:
         items=ItemsConfig(episodes=3, most=12, pools=3),
         cost_rounds=4,
     )
+
+
+def quick_transfer(toy: Comparison) -> Transfer:
+    """From the painter's pictures to the painter's: no other renderer is always there."""
+    own = Way(toy.data)
+    taken = replace(own, x_encoder=toy.model)
+    fit = replace(toy.fit, steps=2, batch_size=4, seed=7)
+    return Transfer({"own": own, "taken": taken}, ("painter",), fit, toy)

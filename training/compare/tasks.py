@@ -23,6 +23,7 @@ from training.evaluate.transitions import asked_of
 from training.tabletop import language
 from training.tabletop.language import Meaning
 from training.tabletop.names import ACTIONS
+from training.tabletop.render import RendererName
 from training.tabletop.tasks import LABEL_QUERY
 from training.tabletop.world import Episode
 from vljepa_ros.model.engine import Tokens
@@ -80,9 +81,12 @@ class Tasks:
     """100 candidates, the truth first; none where the config has no pools."""
 
 
-def make(frozen: Frozen, config: ItemsConfig, seed: int) -> Tasks:
+def make(
+    frozen: Frozen, config: ItemsConfig, seed: int, renderer: RendererName = "painter"
+) -> Tasks:
     """The items of the streams from `seed` on; the same ones for the same arguments."""
-    worlds = [Episode.generate(seed + index, "test") for index in range(config.episodes)]
+    seeds = range(seed, seed + config.episodes)
+    worlds = [Episode.generate(each, "test", renderer=renderer) for each in seeds]
     windows = observe(frozen.engine, worlds, seed)
     moments = observe_still(frozen.engine, worlds, seed)
     acted = [o for o in windows if o.truth.segment.action is not None and o.truth.decided]
