@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from training import clarity
+from training import clarity, scene_after
 from training.odds import OddsRun, aside_streams, learn
+from training.scene_after import SceneAfterRun
 from training.tabletop import language
 from training.tabletop.actions import DURATIONS_S, Action, possible_actions
 from training.tabletop.batches import MAX_TEXT_TOKENS
@@ -58,6 +59,7 @@ class ReliabilityRun:
     )
     fewest_samples: int = 200
     """Shards kept aside with fewer say too little of what is known."""
+    scene_after: SceneAfterRun = field(default_factory=SceneAfterRun)
     seed: int = 0
 
 
@@ -98,6 +100,9 @@ def measure(
         actions=_actions(judged, _known_pairs(tokenizer, rng), config, say),
         scenes=scenes(torch.stack([torch.from_numpy(m.tokens_TND[-1]) for m in moments])),
         clarity=_clarity(model, tokenizer, answers(model, asked, config.batches)[0], config, say),
+        scene_after=scene_after.measure(
+            model, tokenizer, aside, config.scene_after, config.seed, say
+        ),
     )
 
 

@@ -17,6 +17,7 @@ from training.fit import EngineConfig, FitConfig
 from training.odds import OddsRun
 from training.optim import Schedule
 from training.reliability import ReliabilityRun
+from training.scene_after import SceneAfterRun
 from training.tabletop.render import RendererName
 from training.tabletop.tasks import TaskMix
 from vljepa_ros.config import (
@@ -211,7 +212,12 @@ def tabletop_small() -> Recipe:
         pretrain=EmbedRun(fit=_short(60, 96)),
         sft=EmbedRun(fit=_short(120, 96), mix=SFT_MIX),
         y_decoder=YDecoderRun(fit=_short(100, 96)),
-        reliability=ReliabilityRun(moments=500, doubt=OddsRun(steps=200), batches=8),
+        reliability=ReliabilityRun(
+            moments=500,
+            doubt=OddsRun(steps=200),
+            batches=8,
+            scene_after=SceneAfterRun(moments=500, steps=200),
+        ),
     )
 
 
@@ -236,7 +242,11 @@ def tabletop_tiny() -> Recipe:
         sft=embed,
         y_decoder=YDecoderRun(fit=fit),
         reliability=ReliabilityRun(
-            moments=150, doubt=odds, batches=2, clarity=replace(odds, hidden=8)
+            moments=150,
+            doubt=odds,
+            batches=2,
+            clarity=replace(odds, hidden=8),
+            scene_after=SceneAfterRun(moments=8, hidden=8, steps=5, batch_size=8),
         ),
     )
 

@@ -19,7 +19,8 @@ WIDTH = presets.tiny().embedding_width
 
 def a_clarity() -> Clarity:
     torch.manual_seed(2)
-    return Clarity(torch.randn(8, WIDTH), torch.randn(8), torch.randn(8), torch.zeros(1))
+    parts = torch.randn(8, WIDTH), torch.randn(8), torch.randn(8), torch.zeros(1)
+    return Clarity(*(part.half().float() for part in parts))  # as the file keeps it
 
 
 def a_scenes() -> Scenes:

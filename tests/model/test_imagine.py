@@ -13,7 +13,7 @@ import torch
 from vljepa_ros.config import ModelConfig
 from vljepa_ros.model import checkpoint, presets
 from vljepa_ros.model.engine import Engine, EngineError
-from vljepa_ros.model.reliability import Actions, Reliability, Scenes, token_pairs
+from vljepa_ros.model.reliability import Actions, Reliability, SceneAfter, Scenes, token_pairs
 from vljepa_ros.model.text import TextError, Tokenizer
 from vljepa_ros.model.vljepa import VLJepa
 
@@ -78,6 +78,51 @@ def clips(engine: Engine, count: int) -> torch.Tensor:
     crop = engine.config.x_encoder.crop_px
     shape = (count, engine.config.clip_frames, crop, crop, 3)
     return engine.encode_clips(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+
+
+def a_scene_after(config: ModelConfig, still: bool = False) -> SceneAfter:
+    torch.manual_seed(2)
+    width, inputs = config.embedding_width, config.predictor.width + config.embedding_width
+    step_EH = torch.zeros(width, 8) if still else torch.randn(width, 8)
+    return SceneAfter(torch.randn(8, inputs), torch.randn(8), step_EH, torch.zeros(width))
+
+
+def with_scene_after(folder: Path, tokenizer: Tokenizer, part: SceneAfter) -> Engine:
+    config = imagining()
+    checkpoint.save(
+        a_model(config), tokenizer, folder, {}, reliability=Reliability(scene_after=part)
+    )
+    return Engine.load(folder, device="cpu")
+
+
+def test_without_a_learnt_way_the_imagined_scenes_are_asked(dreamer: Engine) -> None:
+    clip, scene = clips(dreamer, 1), dreamer.config.scene_query
+    imagined = dreamer.imagine(clip, KNOWN)
+    found = dreamer.scenes_after(imagined, dreamer.predict(clip, [scene])[0])
+    np.testing.assert_allclose(found, dreamer.predict(imagined.tokens, [scene] * 2), atol=1e-6)
+
+
+def test_where_it_was_learnt_no_pass_is_made(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = with_scene_after(tmp_path, tokenizer, a_scene_after(imagining()))
+    clip = clips(engine, 1)
+    imagined = engine.imagine(clip, KNOWN)
+    before_E = engine.predict(clip, [engine.config.scene_query])[0]
+    monkeypatch.setattr(engine, "predict", None)
+    found = engine.scenes_after(imagined, before_E)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, atol=1e-6)
+    alone = engine.scenes_after(engine.imagine(clip, KNOWN[:1]), before_E)
+    np.testing.assert_allclose(found[:1], alone, atol=1e-5)
+    assert np.abs(found[0] - found[1]).max() > 1e-3  # the actions tell
+
+
+def test_an_action_without_a_step_leaves_the_scene(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    engine = with_scene_after(tmp_path, tokenizer, a_scene_after(imagining(), still=True))
+    clip = clips(engine, 1)
+    before_E = engine.predict(clip, [engine.config.scene_query])[0]
+    found = engine.scenes_after(engine.imagine(clip, KNOWN), before_E)
+    np.testing.assert_allclose(found, np.stack([before_E] * 2), atol=1e-6)
 
 
 def test_an_action_predicts_what_it_predicts_as_a_query(dreamer: Engine) -> None:

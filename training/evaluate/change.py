@@ -8,9 +8,8 @@ import numpy as np
 
 from training.evaluate.measures import auroc
 from training.evaluate.observe import Observed
-from training.tabletop.actions import next_state, possible
+from training.tabletop.effects import by_effect
 from training.tabletop.language import action_instruction
-from training.tabletop.meaning import scene_meaning
 from vljepa_ros.model.engine import Engine
 from vljepa_ros.world.world_model import WorldModel
 
@@ -42,15 +41,13 @@ def score_change(engine: Engine, moments: Sequence[Observed], seed: int) -> dict
 
 def _drawn(moment: Observed, rng: np.random.Generator) -> list[tuple[str, bool]]:
     """Instructions, and whether the scene's caption is another one afterwards."""
-    state = moment.truth.state
-    before = scene_meaning(state)
-    groups: dict[bool, list[str]] = {True: [], False: []}
-    for action, result in possible(state):
-        after = scene_meaning(next_state(state, action)[0])
-        if before is not None and after is not None and not result.ambiguous:
-            groups[after != before].append(action_instruction(action, rng))
+    groups = by_effect(moment.truth.state)
+    texts_of = {
+        changes: [action_instruction(action, rng) for action, _ in actions]
+        for changes, actions in groups.items()
+    }
     return [
         (texts[at], changes)
-        for changes, texts in groups.items()
+        for changes, texts in texts_of.items()
         for at in rng.permutation(len(texts))[: ACTIONS // 2]
     ]

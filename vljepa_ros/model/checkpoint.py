@@ -58,8 +58,9 @@ def save(
 ) -> str:
     """Write the folder and return the digest of model.safetensors.
 
-    Weights are stored as `dtype`. Each file is replaced whole and config.json last, so a save that
-    dies leaves either the old folder or one that `load` refuses by digest. Other files stay.
+    Weights are stored as `dtype`, what is known of their reliability as float16. Each file is
+    replaced whole and config.json last, so a save that dies leaves either the old folder or one
+    that `load` refuses by digest. Other files stay.
 
     Raises:
         CheckpointError: a weight that is not finite, or too large for `dtype`; or no room for it.
@@ -79,8 +80,7 @@ def save(
     _replace(partial, folder / WEIGHTS)
     if reliability is not None:
         partial = folder / f".{RELIABILITY}.{os.getpid()}"
-        kept = {k: v.detach().cpu().contiguous() for k, v in reliability.tensors().items()}
-        _save_tensors(kept, partial)
+        _save_tensors({k: _halved(v) for k, v in reliability.tensors().items()}, partial)
         digests[RELIABILITY] = _digest(partial)
         _replace(partial, folder / RELIABILITY)
     for name, text in texts.items():
@@ -143,9 +143,18 @@ def load_reliability(folder: str | Path) -> Reliability | None:
         return None
     _check_digest(path, digest)
     try:
-        return Reliability.from_tensors(read_tensors(path))
+        tensors = read_tensors(path)
+        floats = {k: v.float() for k, v in tensors.items() if v.is_floating_point()}
+        return Reliability.from_tensors(tensors | floats)
     except ValueError as error:
         raise CheckpointError(f"{path} cannot be used: {error}; restore the file") from error
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    """As float16, but whole numbers and what does not fit."""
+    tensor = tensor.detach().cpu().contiguous()
+    fits = tensor.is_floating_point() and bool(torch.isfinite(tensor.half()).all())
+    return tensor.half() if fits else tensor
 
 
 def describe(folder: str | Path) -> Description:

@@ -252,9 +252,24 @@ class Engine:
             return Imagined(
                 _to_numpy(found.embedding_BE),
                 predictor.still(found.next_BND),
+                found.pooled_BD,
                 _to_numpy(uncertainty_B),
                 _to_numpy(novelty_B),
             )
+
+    def scenes_after(self, imagined: Imagined, before_E: EmbeddingE) -> Embeddings:
+        """What the scene query answers after each of n actions (n, E).
+
+        `before_E` is what it answers before. Where that was learnt (`Reliability.scene_after`) it
+        costs no pass of the predictor; else the imagined scenes are asked.
+        """
+        scene_after = self._reliability.scene_after
+        count = len(imagined.embeddings)
+        if scene_after is None:
+            return self.predict(imagined.tokens, [self.config.scene_query] * count)
+        with self._lock, torch.inference_mode():
+            before_1E = torch.from_numpy(np.array(before_E)).to(self._device)[None]
+            return _to_numpy(scene_after(imagined.pooled, before_1E.expand(count, -1)))
 
     def scene_novelty(self, tokens_BTND: Tokens) -> npt.NDArray[np.float32]:
         """Above 1 (B,): a clip's newest tokens are unlike the scenes that the model knows.

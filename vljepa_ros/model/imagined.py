@@ -17,6 +17,8 @@ class Imagined:
     """(n, E), unit L2 norm: the sentence that says what will have happened."""
     tokens: Tensor
     """(n, T', N, D), opaque: the scene after it as a clip in which nothing moves."""
+    pooled: Tensor
+    """(n, W), opaque: what the embeddings were projected from."""
     uncertainty: npt.NDArray[np.float32]
     """(n,), 0..1: how probably the prediction is wrong."""
     novelty: npt.NDArray[np.float32]

@@ -1,11 +1,12 @@
 """How far a model can be trusted: measured on streams that it was not trained on.
 
 Fitted after training (training/reliability.py) and kept beside the weights in a file of its own;
-docs/decisions/0050 and 0052 have the methods and their figures. What could not be measured is
-None: scenes and clarity take clips and queries alone, actions take the truth of what they lead to.
+docs/decisions/0050, 0052 and 0065 have the methods and their figures. What could not be measured
+is None: scenes and clarity take clips and queries alone, the others the truth of what actions lead
+to.
 
-Shapes: B rows, N tokens, D token width, W predictor width, E embedding width, H hidden units, K
-kept directions or kinds, P pairs of tokens, L tokens of an action.
+Shapes: B rows, N tokens, D token width, W predictor width, E embedding width, H hidden units, I
+inputs, K kept directions or kinds, P pairs of tokens, L tokens of an action.
 """
 
 from __future__ import annotations
@@ -114,7 +115,33 @@ class Clarity(Part):
         return (hidden_BH @ self.clear_H + self.clear_bias).sigmoid()
 
 
-PARTS: Mapping[str, type[Part]] = {"actions": Actions, "scenes": Scenes, "clarity": Clarity}
+@dataclass(frozen=True, eq=False)
+class SceneAfter(Part):
+    """What the scene query will answer after an action, without asking it once more.
+
+    A small network that tells the step from its answer before.
+    """
+
+    hidden_HI: Tensor
+    """I: what an imagination was projected from, then the answer before."""
+    hidden_bias_H: Tensor
+    step_EH: Tensor
+    step_bias_E: Tensor
+
+    def __call__(self, pooled_BW: Tensor, before_BE: Tensor) -> Tensor:
+        """Embedding (B, E), unit norm."""
+        input_BI = torch.cat([pooled_BW.float(), before_BE], dim=1)
+        hidden_BH = _hidden(input_BI, self.hidden_HI, self.hidden_bias_H)
+        step_BE = F.linear(hidden_BH, self.step_EH, self.step_bias_E)
+        return F.normalize(before_BE + step_BE, dim=1)
+
+
+PARTS: Mapping[str, type[Part]] = {
+    "actions": Actions,
+    "scenes": Scenes,
+    "clarity": Clarity,
+    "scene_after": SceneAfter,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +151,7 @@ class Reliability:
     actions: Actions | None = None
     scenes: Scenes | None = None
     clarity: Clarity | None = None
+    scene_after: SceneAfter | None = None
 
     @classmethod
     def from_tensors(cls, tensors: Tensors) -> Reliability:
@@ -152,9 +180,9 @@ class Reliability:
         return Reliability.from_tensors({n: x.to(device) for n, x in self.tensors().items()})
 
 
-def _hidden(input_BW: Tensor, hidden_HW: Tensor, hidden_bias_H: Tensor) -> Tensor:
-    """Hidden units (B, H) of a small network; training/odds.py fits them."""
-    return F.gelu(F.linear(input_BW.float(), hidden_HW, hidden_bias_H))
+def _hidden(input_BI: Tensor, hidden_HI: Tensor, hidden_bias_H: Tensor) -> Tensor:
+    """Hidden units (B, H) of a small network."""
+    return F.gelu(F.linear(input_BI.float(), hidden_HI, hidden_bias_H))
 
 
 def entropy(logits_BK: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_ros.model.engine import Engine, Tokens
+from vljepa_ros.model.imagined import Imagined
 from vljepa_ros.types import EmbeddingE, LabelScore
 from vljepa_ros.world.rollout import Rollout
 
@@ -80,7 +81,7 @@ class WorldModel:
         goal_E: EmbeddingE | None = None,
         captions: bool = False,
     ) -> Generator[None, None, list[Transition]]:
-        """The same in two parts, a pass of the predictor each: yields between them."""
+        """The same in two parts: yields after the pass that imagines."""
         imagined = self._engine.imagine(tokens_BTND, actions)
         yield
         texts = self._engine.decode(imagined.embeddings) if captions else [""] * len(actions)
@@ -91,7 +92,7 @@ class WorldModel:
             imagined.embeddings,
             texts,
             nearness,
-            self._changes(tokens_BTND, imagined.tokens),
+            self._changes(tokens_BTND, imagined),
             imagined.uncertainty,
             imagined.out_of_distribution,
             strict=True,
@@ -101,23 +102,18 @@ class WorldModel:
             for embedding_E, text, near, change, doubt, strange in rows
         ]
 
-    def _changes(self, before_BTND: Tokens, after_BTND: Tokens) -> npt.NDArray[np.float32]:
-        """How far each scene lies from the one before.
+    def _changes(self, tokens_BTND: Tokens, imagined: Imagined) -> npt.NDArray[np.float32]:
+        """How far each imagined scene lies from the one before.
 
-        What the scene query answers before is asked along with the rest, and kept for the next
-        request about the same state.
+        What the scene query answers before is kept for the next request about the same state.
         """
         known = self._scene
-        asks_before = known is None or known[0] is not before_BTND
-        clips_BTND = self._engine.join_clips(
-            [before_BTND, after_BTND] if asks_before else [after_BTND]
+        if known is None or known[0] is not tokens_BTND:
+            before_E = self._engine.predict(tokens_BTND, [self._engine.config.scene_query])[0]
+            known = self._scene = (tokens_BTND, before_E)
+        changes: npt.NDArray[np.float32] = (
+            1.0 - self._engine.scenes_after(imagined, known[1]) @ known[1]
         )
-        found_BE = self._engine.predict(
-            clips_BTND, [self._engine.config.scene_query] * len(clips_BTND)
-        )
-        if known is None or asks_before:
-            known = self._scene = (before_BTND, found_BE[0])
-        changes: npt.NDArray[np.float32] = 1.0 - found_BE[-len(after_BTND) :] @ known[1]
         return np.clip(changes, 0.0, 2.0)
 
     def explain(
