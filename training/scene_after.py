@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -117,12 +118,14 @@ def _rows(
     )
     # One noise for both: where nothing changes, both pictures are the same.
     noises = rng.integers(2**32, size=len(drawn))
-    still = [
-        aside.scene(scene, moment.stream, np.random.default_rng(noise)).pixels_FCHW
-        for at_first in (True, False)
-        for (moment, _, after), noise in zip(drawn, noises, strict=True)
-        for scene in [moment.state if at_first else after]
-    ]
+
+    def pictures(scenes: Sequence[SceneState]) -> list[npt.NDArray[np.uint8]]:
+        return [
+            aside.scene(scene, moment.stream, np.random.default_rng(noise)).pixels_FCHW
+            for scene, (moment, _, _), noise in zip(scenes, drawn, noises, strict=True)
+        ]
+
+    still = pictures([m.state for m, _, _ in drawn]) + pictures([after for _, _, after in drawn])
     tokens_SND = torch.cat(
         [
             model.x_encoder(normalise(torch.from_numpy(np.stack(still[at : at + BATCH]))))[:, 0]
