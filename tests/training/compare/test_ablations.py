@@ -21,8 +21,6 @@ from training.compare.settings import ablations
 from vljepa_ros import paths
 from vljepa_ros.config import ConfigError
 
-pytestmark = pytest.mark.slow  # the toy comparison trains
-
 
 def learner(toy: Toy, name: str) -> AblatedLearner:
     torch.manual_seed(0)

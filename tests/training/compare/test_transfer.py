@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 import torch
 from toy_comparison import Toy
 
 from training.compare.quick import quick_transfer
 from training.compare.transfer import LEARNER, measure
 from vljepa_ros.model import checkpoint
-
-pytestmark = pytest.mark.slow  # it trains
 
 
 def test_each_way_has_its_own_x_encoder_and_the_rest_in_common(toy: Toy, tmp_path: Path) -> None:

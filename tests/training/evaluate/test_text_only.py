@@ -43,6 +43,7 @@ def test_it_guesses_where_words_tell_nothing() -> None:
     assert model.right(items(2, 600, "")).mean() == pytest.approx(0.25, abs=0.07)
 
 
+@pytest.mark.slow
 def test_it_hears_what_was_done_before() -> None:
     def asked(seed: int, count: int) -> list[Item]:
         rng = np.random.default_rng(seed)
@@ -57,6 +58,7 @@ def test_it_hears_what_was_done_before() -> None:
     assert model.right(asked(2, 100)).all()
 
 
+@pytest.mark.slow
 def test_it_is_the_same_for_a_seed_and_leaves_torchs_numbers_alone() -> None:
     fit, check, test = items(0, 100, ""), items(1, 50, ""), items(2, 200, "")
     torch.manual_seed(5)

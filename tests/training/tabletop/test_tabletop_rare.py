@@ -50,6 +50,7 @@ def test_rare_outcomes_are_those_of_the_world() -> None:
         assert [(action, result.outcome) for action, result in rare(state)] == wanted
 
 
+@pytest.mark.slow
 def test_what_leads_to_rare_outcomes_does() -> None:
     led: Counter[str] = Counter()
     for seed in range(TUNE_SEEDS.start, TUNE_SEEDS.start + 20):
