@@ -33,6 +33,8 @@ from vljepa_ros import msg, srv
 from vljepa_ros.ros.cameras import Camera
 from vljepa_ros.ros.interface import Interface
 
+FOUND_S = 0.5
+"""Until a service has found a new client."""
 PATIENCE_S = 60.0
 """For whatever must happen at last, on a machine that may be busy with something else."""
 LATCHED = QoSProfile(
@@ -239,12 +241,17 @@ class Client:
     def ask_later(self, type_: Any, name: str, request: Any) -> Callable[[], Any]:
         """Send now; the callable waits for the answer."""
         key = f"{name} {type_}"
-        if key not in self._clients:
+        is_new = key not in self._clients
+        if is_new:
             self._clients[key] = self.node.create_client(
                 type_, f"{self.name}/{name}", qos_profile=SERVICE
             )
         client = self._clients[key]
         assert client.wait_for_service(PATIENCE_S), name
+        if is_new:
+            # We found the service, it may not have found us: DDS then drops its answer after 0.1 s
+            # ("failed to send response (timeout)"), seen on a loaded machine.
+            time.sleep(FOUND_S)
         future = client.call_async(request)
 
         def answer() -> Any:
