@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import rclpy
 from rclpy.lifecycle import LifecycleNode
+from rclpy.signals import SignalHandlerOptions
 from ros_harness import Client, picture, wait_until
 from sensor_msgs.msg import Image
 
@@ -53,7 +54,7 @@ def test_any_caption_is_drawn_within_the_image(caption: str) -> None:
 
 @pytest.fixture
 def node() -> Iterator[LifecycleNode]:
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # they would outlive the test
     node = LifecycleNode("debugger")
     yield node
     node.destroy_node()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import rclpy
 from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
 from ros_harness import wait_until
 
 from vljepa_ros.config import ConfigError
@@ -36,7 +37,7 @@ class Machine(ReportingLifecycleNode):
 
 @pytest.fixture
 def machine() -> Iterator[Machine]:
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # they would outlive the test
     yield Machine()
     rclpy.try_shutdown()
 
