@@ -15,7 +15,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from training.odds import OddsRun, learn
+from training.odds import learn
+from training.small_network import NetworkRun
 from vljepa_ros.model.reliability import Clarity
 from vljepa_ros.model.text import Tokenizer
 from vljepa_ros.model.y_decoder import YDecoder
@@ -28,7 +29,7 @@ def measure(
     decoder: YDecoder,
     tokenizer: Tokenizer,
     embedding_AE: Tensor,
-    run: OddsRun,
+    run: NetworkRun,
     say: Callable[[str], None] = print,
 ) -> Clarity:
     """Learn it from answers; their last fifth only calibrates."""

@@ -1,4 +1,4 @@
-"""Small networks that give a probability: one hidden layer, then calibrated on other rows.
+"""Small networks that give a probability, calibrated on other rows.
 
 Shapes: R rows, W inputs, H hidden units, K kinds.
 """
@@ -9,21 +9,10 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from training.small_network import NetworkRun, fit
 from vljepa_ros.model.reliability import entropy
-
-
-@dataclass(frozen=True)
-class OddsRun:
-    """How such a network learns."""
-
-    hidden: int = 64
-    steps: int = 600
-    batch_size: int = 512
-    lr: float = 2e-3
-    weight_decay: float = 0.1
-    dropout: float = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +38,7 @@ def learn(
     input_RW: Tensor,
     share_R: Tensor,
     aside_R: Tensor,
-    run: OddsRun,
+    run: NetworkRun,
     true_R: Tensor | None = None,
     kind_R: Tensor | None = None,
 ) -> Odds:
@@ -60,19 +49,17 @@ def learn(
     well, and how undecided it is between kinds says more than its odds alone.
     """
     true_R = share_R if true_R is None else true_R
-    mean_W, spread_W = input_RW.mean(dim=0), input_RW.std(dim=0)
-    # What never varied says nothing; divided by next to nothing, it would shout when it does.
-    spread_W = torch.where(spread_W > 1e-6, spread_W, 1.0)
-    network = _fit((input_RW - mean_W) / spread_W, share_R, ~aside_R, run, kind_R)
-    first, last = network[0], network[3]
-    assert isinstance(first, nn.Linear) and isinstance(last, nn.Linear)
-    with torch.no_grad():
-        # Its inputs were of unit size; what is kept takes them as they come.
-        first.weight /= spread_W
-        first.bias.sub_(first.weight @ mean_W)
-        said_RK = network(input_RW[aside_R])
+    kinds = 0 if kind_R is None else int(kind_R.max()) + 1
+
+    def loss_of(said_RK: Tensor, rows: Tensor) -> Tensor:
+        loss = F.binary_cross_entropy_with_logits(said_RK[:, 0], share_R[rows])
+        return loss if kind_R is None else loss + F.cross_entropy(said_RK[:, 1:], kind_R[rows])
+
+    network = fit(input_RW, 1 + kinds, ~aside_R, run, loss_of)
+    said_RK = network(input_RW[aside_R])
     entropy_R = entropy(said_RK[:, 1:])
     scale, undecided, shift = _calibrate(said_RK[:, 0], entropy_R, true_R[aside_R])
+    first, last = network.first, network.last
     return Odds(
         first.weight.detach(),
         first.bias.detach(),
@@ -84,39 +71,6 @@ def learn(
         scale,
         shift,
     )
-
-
-def aside_streams(stream_R: Tensor, share: float) -> Tensor:
-    """Rows (R,) of a random share of the streams."""
-    streams = stream_R.unique()
-    held = streams[torch.randperm(len(streams))[: round(len(streams) * share)]]
-    return torch.isin(stream_R, held)
-
-
-def _fit(
-    input_RW: Tensor, share_R: Tensor, seen_R: Tensor, run: OddsRun, kind_R: Tensor | None
-) -> nn.Sequential:
-    kinds = 0 if kind_R is None else int(kind_R.max()) + 1
-    network = nn.Sequential(
-        nn.Linear(input_RW.shape[1], run.hidden),
-        nn.GELU(),
-        nn.Dropout(run.dropout),
-        nn.Linear(run.hidden, 1 + kinds),
-    )
-    seen = seen_R.nonzero()[:, 0]
-    optimiser = torch.optim.AdamW(network.parameters(), lr=run.lr, weight_decay=run.weight_decay)
-    for step in range(run.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = run.lr * (1 - step / run.steps)
-        rows = seen[torch.randint(len(seen), (run.batch_size,))]
-        said_RK = network(input_RW[rows])
-        loss = F.binary_cross_entropy_with_logits(said_RK[:, 0], share_R[rows])
-        if kind_R is not None:
-            loss = loss + F.cross_entropy(said_RK[:, 1:], kind_R[rows])
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    return network.eval()
 
 
 def _calibrate(odds_R: Tensor, entropy_R: Tensor, true_R: Tensor) -> tuple[float, float, float]:

@@ -21,8 +21,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from training import clarity, scene_after
-from training.odds import OddsRun, aside_streams, learn
+from training.odds import learn
 from training.scene_after import SceneAfterRun
+from training.small_network import NetworkRun, aside_streams
 from training.tabletop import language
 from training.tabletop.actions import DURATIONS_S, Action, possible_actions
 from training.tabletop.batches import MAX_TEXT_TOKENS
@@ -51,11 +52,11 @@ class ReliabilityRun:
     """How much is measured and how the small networks learn."""
 
     moments: int = 6000
-    doubt: OddsRun = field(default_factory=lambda: OddsRun(hidden=128, steps=1500))
+    doubt: NetworkRun = field(default_factory=lambda: NetworkRun(hidden=128, steps=1500))
     batches: int = 80
     """Of answers whose words are found, for the clarity."""
-    clarity: OddsRun = field(
-        default_factory=lambda: OddsRun(hidden=128, steps=1500, weight_decay=0.05, dropout=0.2)
+    clarity: NetworkRun = field(
+        default_factory=lambda: NetworkRun(hidden=128, steps=1500, weight_decay=0.05, dropout=0.2)
     )
     fewest_samples: int = 200
     """Shards kept aside with fewer say too little of what is known."""

@@ -14,10 +14,10 @@ from typing import Literal
 
 from training.embed import EmbedSettings
 from training.fit import EngineConfig, FitConfig
-from training.odds import OddsRun
 from training.optim import Schedule
 from training.reliability import ReliabilityRun
 from training.scene_after import SceneAfterRun
+from training.small_network import NetworkRun
 from training.tabletop.render import RendererName
 from training.tabletop.tasks import TaskMix
 from vljepa_ros.config import (
@@ -214,9 +214,9 @@ def tabletop_small() -> Recipe:
         y_decoder=YDecoderRun(fit=_short(100, 96)),
         reliability=ReliabilityRun(
             moments=500,
-            doubt=OddsRun(steps=200),
+            doubt=NetworkRun(steps=200),
             batches=8,
-            scene_after=SceneAfterRun(moments=500, steps=200),
+            scene_after=SceneAfterRun(moments=500, network=NetworkRun(steps=200)),
         ),
     )
 
@@ -225,7 +225,7 @@ def tabletop_tiny() -> Recipe:
     """Every run of the chain in seconds, for tests."""
     fit = FitConfig(steps=3, batch_size=8, lr=1e-3, warmup_steps=1, workers=0, threads=1)
     embed = EmbedRun(fit=fit, mix=SFT_MIX)
-    odds = OddsRun(steps=5, batch_size=8)
+    odds = NetworkRun(steps=5, batch_size=8)
     return Recipe(
         name="tabletop-tiny",
         model=_tiny_model(),
@@ -246,7 +246,7 @@ def tabletop_tiny() -> Recipe:
             doubt=odds,
             batches=2,
             clarity=replace(odds, hidden=8),
-            scene_after=SceneAfterRun(moments=8, hidden=8, steps=5, batch_size=8),
+            scene_after=SceneAfterRun(moments=8, network=replace(odds, hidden=8)),
         ),
     )
 

@@ -12,15 +12,15 @@ width.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from training.odds import aside_streams
+from training.small_network import NetworkRun, aside_streams, fit
 from training.tabletop.batches import MAX_TEXT_TOKENS
 from training.tabletop.cached_windows import Before, Windows
 from training.tabletop.effects import by_effect
@@ -38,17 +38,13 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class SceneAfterRun:
-    """From how much it is learnt, and how. Eight times as many hidden units hardly tell more."""
+    """From how much it is learnt, and how."""
 
     moments: int = 8000
     actions: int = 6
     """Of a moment, half of them changing something where there are so many."""
-    hidden: int = 64
-    steps: int = 3000
-    batch_size: int = 512
-    lr: float = 2e-3
-    weight_decay: float = 0.1
-    dropout: float = 0.1
+    network: NetworkRun = field(default_factory=lambda: NetworkRun(steps=3000, dropout=0.1))
+    """Eight times as many hidden units hardly tell more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +82,7 @@ def measure(
     names = ("pooled_RW", "before_RE", "step_RE", "stream_R")
     rows = Rows(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
     held_R = aside_streams(rows.stream_R, HELD_SHARE)
-    found = learn(rows, ~held_R, run)
+    found = learn(rows, ~held_R, run.network)
     after_RE = F.normalize(rows.before_RE + rows.step_RE, dim=1)[held_R]
     told_RE = found(rows.pooled_RW[held_R], rows.before_RE[held_R])
     cosine = float((told_RE * after_RE).sum(dim=1).mean())
@@ -152,33 +148,13 @@ def _answers(model: VLJepa, tokenizer: Tokenizer, tokens_RTND: Tensor) -> Tensor
     )
 
 
-def learn(rows: Rows, seen_R: Tensor, run: SceneAfterRun) -> SceneAfter:
+def learn(rows: Rows, seen_R: Tensor, run: NetworkRun) -> SceneAfter:
     """Fit to the rows `seen_R`."""
     input_RI = torch.cat([rows.pooled_RW, rows.before_RE], dim=1)
-    mean_I, spread_I = input_RI.mean(dim=0), input_RI.std(dim=0)
-    # What never varied says nothing; divided by next to nothing, it would shout when it does.
-    spread_I = torch.where(spread_I > 1e-6, spread_I, 1.0)
-    input_RI = (input_RI - mean_I) / spread_I
-    first = nn.Linear(input_RI.shape[1], run.hidden)
-    last = nn.Linear(run.hidden, rows.step_RE.shape[1])
+
+    def loss_of(step_BE: Tensor, some: Tensor) -> Tensor:
+        return (step_BE - rows.step_RE[some]).square().sum(dim=1).mean()
+
     # From zero: before it has learnt better, nothing changes.
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
-    network = nn.Sequential(first, nn.GELU(), nn.Dropout(run.dropout), last)
-    seen = seen_R.nonzero()[:, 0]
-    optimiser = torch.optim.AdamW(network.parameters(), lr=run.lr, weight_decay=run.weight_decay)
-    for step in range(run.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = run.lr * (1 - step / run.steps)
-        some = seen[torch.randint(len(seen), (run.batch_size,))]
-        loss = (network(input_RI[some]) - rows.step_RE[some]).square().sum(dim=1).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    with torch.no_grad():
-        # Its inputs were of unit size; what is kept takes them as they come.
-        first.weight /= spread_I
-        first.bias.sub_(first.weight @ mean_I)
-    return SceneAfter(
-        first.weight.detach(), first.bias.detach(), last.weight.detach(), last.bias.detach()
-    )
+    found = fit(input_RI, rows.step_RE.shape[1], seen_R, run, loss_of, from_zero=True)
+    return SceneAfter(found.first.weight, found.first.bias, found.last.weight, found.last.bias)

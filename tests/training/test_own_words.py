@@ -9,7 +9,7 @@ import torch
 from training import odds
 from training.clarity import own_probability
 from training.evaluate.measures import auroc
-from training.odds import OddsRun, aside_streams
+from training.small_network import NetworkRun, aside_streams
 from vljepa_ros.model import presets
 from vljepa_ros.model.engine import Engine
 from vljepa_ros.model.reliability import Actions
@@ -52,7 +52,7 @@ def test_odds_learn_a_probability_and_are_calibrated() -> None:
     aside_R = aside_streams(stream_R, 0.25)
     assert 0.2 < float(aside_R.float().mean()) < 0.3
     assert not set(stream_R[aside_R].tolist()) & set(stream_R[~aside_R].tolist())
-    run = OddsRun(hidden=16, steps=400, batch_size=256, dropout=0.0)
+    run = NetworkRun(hidden=16, steps=400, batch_size=256, dropout=0.0)
     found = odds.learn(input_RW, torch.bernoulli(truth_R), aside_R, run)
     hidden_RH = torch.nn.functional.gelu(input_RW @ found.hidden_HW.T + found.hidden_bias_H)
     told_R = (hidden_RH @ found.last_H + found.last_bias).sigmoid()
@@ -69,7 +69,7 @@ def test_who_is_undecided_between_kinds_is_more_often_wrong() -> None:
     kind_R = torch.bernoulli((6.0 * input_RW[:, 0]).sigmoid()).long()
     wrong_R = (kind_R != (input_RW[:, 0] > 0)).float()
     aside_R = torch.arange(8000) >= 6000
-    run = OddsRun(hidden=32, steps=600, batch_size=256, dropout=0.0, weight_decay=1.0)
+    run = NetworkRun(hidden=32, steps=600, batch_size=256, dropout=0.0, weight_decay=1.0)
     found = odds.learn(input_RW, wrong_R, aside_R, run, kind_R=kind_R)
     assert float(found.undecided) > 0.1 and found.kinds_KH.shape == (2, 32)
     told = Actions(

@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from training.scene_after import Rows, SceneAfterRun, learn
+from training.scene_after import Rows, learn
+from training.small_network import NetworkRun
 from training.tabletop.effects import by_effect
 from training.tabletop.meaning import scene_meaning
 from training.tabletop.world import Episode
 
-RUN = SceneAfterRun(hidden=32, steps=300, batch_size=256, lr=5e-3, weight_decay=0.0, dropout=0.0)
+RUN = NetworkRun(hidden=32, steps=300, batch_size=256, lr=5e-3, weight_decay=0.0, dropout=0.0)
 
 
 def some_rows(count: int = 3000) -> Rows:
@@ -41,7 +42,7 @@ def test_it_learns_where_an_action_leads_and_that_another_leads_nowhere() -> Non
 
 def test_unlearnt_it_says_that_nothing_changes() -> None:
     rows = some_rows(20)
-    found = learn(rows, rows.stream_R >= 0, SceneAfterRun(hidden=8, steps=0))
+    found = learn(rows, rows.stream_R >= 0, NetworkRun(hidden=8, steps=0))
     assert torch.allclose(found(rows.pooled_RW, rows.before_RE), rows.before_RE, atol=1e-6)
 
 

@@ -99,17 +99,15 @@ def _way(transfer: Transfer, name: str, way: Way, out: Path, say: Say) -> dict[s
 def _model(transfer: Transfer, way: Way, out: Path, say: Say) -> Path:
     """A checkpoint with the X-encoder of this way, all else as the comparison's."""
     made, start = out / "model", out / "start"
-    if made.exists():
+    if (made / checkpoint.CONFIG).exists():  # written last
         return made
     model, tokenizer = checkpoint.load(transfer.comparison.model)
     torch.manual_seed(transfer.fit.seed)
-    fresh = VLJepa(model.config)
     if way.x_encoder:
-        fresh = checkpoint.load(way.x_encoder)[0]
-    model.x_encoder = fresh.x_encoder
-    if way.x_encoder:
+        model.x_encoder = checkpoint.load(way.x_encoder)[0].x_encoder
         checkpoint.save(model, tokenizer, made, {"recipe": "transfer"})
         return made
+    model.x_encoder = VLJepa(model.config).x_encoder
     checkpoint.save(model, tokenizer, start, {"recipe": "transfer"})
     recipe = Recipe(
         name="transfer",

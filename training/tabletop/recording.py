@@ -13,6 +13,7 @@ from typing import Any
 import av
 import numpy as np
 
+from training.data.encode import EXACT
 from training.tabletop.language import action_label, canonical
 from training.tabletop.meaning import scene_meaning
 from training.tabletop.names import IDLE, WORLD_VERSION
@@ -46,8 +47,7 @@ def write_video(
         stream.height, stream.width = size_hw
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, TIME_BASE)
-        exact = {"x264-params": "cpu-independent=1"}  # as in training/data/encode.py
-        stream.options = exact | {"crf": str(quality), "preset": "slow"}
+        stream.options = EXACT | {"crf": str(quality), "preset": "slow"}
         for i in range(count):
             image = episode.frames([i / rate_hz], size_hw, rng)[0]
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
