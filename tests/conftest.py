@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+import pytest
+
 DOMAINS = 102
 """ROS domain ids 0 to 101 are usable on every platform."""
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def claim_ros_domain() -> IO[str]:
@@ -40,3 +45,14 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
 os.environ.setdefault("ROS_LOG_DIR", str(Path(tempfile.gettempdir(), "vljepa_ros_test_logs")))
 CLAIM = claim_ros_domain()
+# A shell without job control starts what runs in the background deaf to SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def signals_are_left_as_they_were() -> Iterator[None]:
+    """A program's main that a test calls hears signals from then on; no other test is to."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -113,17 +113,12 @@ def test_a_second_interrupt_leaves_nobody_behind(tmp_path: Path) -> None:
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.1)
 
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with pytest.raises(KeyboardInterrupt), all_ended(some):
-            some.append(start(OBEDIENT, tmp_path / "log"))
-            ready(*some)
-            threading.Thread(target=interrupt_twice).start()
-            time.sleep(30)
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+    with pytest.raises(KeyboardInterrupt), all_ended(some):
+        some.append(start(OBEDIENT, tmp_path / "log"))
+        ready(*some)
+        threading.Thread(target=interrupt_twice).start()
+        time.sleep(30)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     assert some[0].exit_code == 0
 
 

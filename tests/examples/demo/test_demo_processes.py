@@ -170,12 +170,7 @@ def test_what_is_missing_is_said_in_a_sentence(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments = {"--video": str(video), "--model": str(model), "--out": str(tmp_path)}
-    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        code = main([part for pair in (arguments | {option: value}).items() for part in pair])
-    finally:
-        for signum, handler in handlers.items():
-            signal.signal(signum, handler)
+    code = main([part for pair in (arguments | {option: value}).items() for part in pair])
     assert code == 1
     errors = capsys.readouterr().err
     assert errors.startswith("demo: ")
