@@ -2,8 +2,8 @@
 
 `pretrain` asks for captions alone; `sft` mixes captions with labels and questions (VL-JEPA §3) and
 with actions, whose answer is what they would lead to: its embedding and the visual tokens after it.
-On the tabletop the X-encoder is frozen and its tokens come from the cache; from shards it sees
-pixels.
+On the tabletop the tokens of a frozen X-encoder come from the cache; where it learns, and from
+shards, it sees pixels.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ class EmbedData:
 
     batches: Dataset[dict[str, Tensor]]
     validation: Sequence[dict[str, Tensor]] = ()
+    pixels: bool = True
+    """False: the batches bring the tokens of a frozen X-encoder instead."""
     grid: int | None = None
-    """Cells of a side of the dense labels that come with the batches; None: they bring none."""
+    """Cells of a side of the dense labels that are learnt beside; None: there are none to learn."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,9 @@ class EmbedSettings:
     y_lr_share: float = 0.0
     """The paper trains the Y-encoder at ×0.05; 0 keeps it as `y_encoder` made it."""
     x_lr_share: float = 0.0
-    """0 keeps the X-encoder frozen; only from pixels it can be anything else."""
+    """0 keeps the X-encoder frozen; where it learns, every step encodes pixels anew."""
+    grounding: bool = True
+    """Dense labels of the simulated world are learnt from the predictor's layers beside."""
     token_dropout: float = 0.1
     """Cached tokens are the same in every pass; dropping some of their values keeps the predictor
     from learning them by heart."""
@@ -84,8 +88,8 @@ class EmbedStage:
         if data.grid is not None:
             self._heads = GroundingHeads(model.predictor, data.grid)
             parts["heads"] = self._heads
-        else:
-            # From pixels: the X-encoder runs in every step, frozen or not.
+        if data.pixels:
+            # It runs in every step, frozen or not.
             parts["x_encoder"] = model.x_encoder
         self._module = nn.ModuleDict(parts)
 
@@ -99,8 +103,10 @@ class EmbedStage:
             (self._temperature, 1.0),
         ]
         if self._heads is not None:
-            return [*parts, (self._heads, HEADS_LR_SHARE)]
-        return [*parts, (self._model.x_encoder, self._settings.x_lr_share)]
+            parts.append((self._heads, HEADS_LR_SHARE))
+        if self._data.pixels:
+            parts.append((self._model.x_encoder, self._settings.x_lr_share))
+        return parts
 
     def batches(self) -> Dataset[dict[str, Tensor]]:
         return self._data.batches
@@ -149,6 +155,7 @@ class EmbedStage:
 
     def embed(self, batch: dict[str, Tensor]) -> tuple[Pairs, Tensor, dict[str, float]]:
         text_UE = encode_texts(self._model.y_encoder, batch, train=self._settings.y_lr_share > 0)
+        batch = batch | {"tokens_BTND": self.tokens(batch)}
         with HiddenStates(self._model.predictor) as hidden:
             predicted_BE, next_RND = self.predict(batch)
         loss, metrics = predicted_BE.new_zeros(()), dict[str, float]()

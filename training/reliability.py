@@ -99,7 +99,7 @@ def measure(
     judged = _judge(model, tokenizer, moments, temperature, rng)
     return Reliability(
         actions=_actions(judged, _known_pairs(tokenizer, rng), config, say),
-        scenes=scenes(torch.stack([torch.from_numpy(m.tokens_TND[-1]) for m in moments])),
+        scenes=scenes(torch.stack([torch.from_numpy(m.clip_T[-1]) for m in moments])),
         clarity=_clarity(model, tokenizer, answers(model, asked, config.batches)[0], config, say),
         scene_after=scene_after.measure(
             model, tokenizer, aside, config.scene_after, config.seed, say
@@ -171,7 +171,7 @@ def _judge(
     pooled, right = [], []
     for at in range(0, len(items), BATCH):
         some = items[at : at + BATCH]
-        clips = [moments[moment_of[id(item.before)]].tokens_TND for item in some]
+        clips = [moments[moment_of[id(item.before)]].clip_T for item in some]
         found = model.predictor.imagine(
             torch.from_numpy(np.stack(clips)).float(),
             *tokenizer.encode_batch([item.query for item in some], MAX_TEXT_TOKENS),

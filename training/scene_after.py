@@ -108,7 +108,7 @@ def _rows(
     drawn: Sequence[tuple[Before, str, SceneState]],
     rng: np.random.Generator,
 ) -> Rows:
-    tokens_RTND = torch.from_numpy(np.stack([moment.tokens_TND for moment, _, _ in drawn])).float()
+    tokens_RTND = torch.from_numpy(np.stack([moment.clip_T for moment, _, _ in drawn])).float()
     found = model.predictor.imagine(
         tokens_RTND, *tokenizer.encode_batch([text for _, text, _ in drawn], MAX_TEXT_TOKENS)
     )

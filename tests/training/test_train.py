@@ -12,6 +12,7 @@ from training.embed import EmbedData, EmbedSettings, EmbedStage
 from training.evaluate.tabletop import Parts, evaluate
 from training.loss import Temperature
 from training.overrides import override
+from training.precision import autocast
 from training.runs import SFT_MIX, Recipe, tabletop_tiny
 from training.tabletop.actions import next_state
 from training.tabletop.batches import WindowBatches
@@ -22,7 +23,7 @@ from training.tabletop.world import Episode
 from vljepa_ros.config import ConfigError
 from vljepa_ros.model import checkpoint
 from vljepa_ros.model.engine import Engine
-from vljepa_ros.model.preprocessing import resize_crop_uint8
+from vljepa_ros.model.preprocessing import normalise, resize_crop_uint8
 from vljepa_ros.model.text import train_tokenizer
 from vljepa_ros.model.vljepa import VLJepa
 
@@ -138,10 +139,49 @@ def test_rollouts_show_what_the_world_makes_of_their_actions(
 
 
 @pytest.mark.slow
+def test_windows_of_pixels_show_what_the_tokens_are_of(
+    chain: train.Chain, windows: Windows
+) -> None:
+    seen = chain.tabletop.windows(chain.model, "cpu", pixels=True)[0]
+    of_tokens, of_pixels = (sft_batches(chain, w, rollout=0.25)[3] for w in (windows, seen))
+    tokens_BTND = of_tokens.pop("tokens_BTND").float()
+    with torch.inference_mode(), autocast("cpu"):
+        again_BTND = chain.model.x_encoder(normalise(of_pixels.pop("pixels_BTCHW")))
+    torch.testing.assert_close(again_BTND, tokens_BTND, atol=5e-3, rtol=5e-3)  # kept in float16
+    assert of_tokens.keys() == of_pixels.keys()
+    assert all(torch.equal(of_tokens[name], of_pixels[name]) for name in of_tokens)
+
+
+@pytest.mark.slow
+def test_an_x_encoder_can_be_unfrozen_late(chain: train.Chain, tmp_path: Path) -> None:
+    """With rollouts and dense labels as ever; what comes after it has its new tokens."""
+    start = chain.out.parent / "checkpoint"
+    recipe = dataclasses.replace(
+        chain.recipe,
+        start=str(start),
+        runs=("sft", "y_decoder"),
+        data=dataclasses.replace(chain.recipe.data, cache=str(tmp_path / "cache")),
+    )
+    recipe = override(recipe, {"sft": {"learn": {"x_lr_share": 0.5}, "fit": {"steps": 2}}})
+    later = train.Chain(recipe, tmp_path / "runs")
+    later.run()
+    before, after = checkpoint.load(start)[0].state_dict(), later.model.state_dict()
+    changed = {name.split(".")[0] for name in after if not after[name].equal(before[name])}
+    assert changed == {"x_encoder", "predictor", "y_decoder"}
+    marks = {path.read_text() for path in (tmp_path / "cache").glob("*/tokens.fingerprint")}
+    assert len(marks) == 1
+    later.tabletop.windows(later.model, "cpu")  # nothing to encode: they are of these weights
+    again = {path.read_text() for path in (tmp_path / "cache").glob("*/tokens.fingerprint")}
+    assert again == marks
+    old = {path.read_text() for path in Path(chain.recipe.data.cache).glob("*/*.fingerprint")}
+    assert old.isdisjoint(marks)
+
+
+@pytest.mark.slow
 def test_a_second_question_teaches_the_first_step(chain: train.Chain, windows: Windows) -> None:
     model, config = VLJepa(chain.config), chain.config
     batches = WindowBatches(windows, chain.tokenizer, config, TaskMix(rollout=1.0), 4, seed=0)
-    data = EmbedData(batches, grid=windows.grid)
+    data = EmbedData(batches, pixels=False, grid=windows.grid)
     stage = EmbedStage(model, Temperature(), data, EmbedSettings(token_dropout=0.0))
     stage.module().eval()
     predicted_BE, next_RND = stage.predict(batches[0])
@@ -167,7 +207,9 @@ def test_other_wordings_are_drawn_to_their_targets(chain: train.Chain, windows: 
     for weight in (0.0, 0.5):
         settings = EmbedSettings(y_lr_share=1.0, token_dropout=0.0, reworded_weight=weight)
         torch.manual_seed(0)  # of the heads beside the model
-        stage = EmbedStage(model, Temperature(), EmbedData(batches, grid=windows.grid), settings)
+        stage = EmbedStage(
+            model, Temperature(), EmbedData(batches, pixels=False, grid=windows.grid), settings
+        )
         stage.module().eval()
         losses.append(stage.loss(batch)[0])
     assert losses[1] > losses[0]

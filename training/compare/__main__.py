@@ -3,7 +3,7 @@
 `run` tunes, trains and asks every learner with every seed; what is finished is skipped, and an
 interrupted run goes on where it stopped. `report` writes tables and curves of what there is.
 `ablate` trains VL-JEPA with one thing changed at a time and writes the differences.
-`transfer` trains on one renderer's pictures and asks about the other's.
+`x_encoders` trains X-encoders on labels or texts, on one renderer's pictures or the other's.
 `quick` does all of it at toy size in a folder of its own: what it prints means nothing.
 """
 
@@ -18,13 +18,13 @@ from pathlib import Path
 from jsonargparse import auto_cli
 
 from training.compare import ablation_report, cost, report
-from training.compare.quick import quick_comparison, quick_transfer
+from training.compare.quick import quick_comparison, quick_x_encoders
 from training.compare.runner import Runner, finished
 from training.compare.settings import Comparison, ablations
-from training.compare.transfer import Transfer, measure
+from training.compare.x_encoders import XEncoders, measure
 from training.train import EXPECTED
 
-DEFAULT, ABLATIONS, TRANSFER = Comparison(), ablations(), Transfer()
+DEFAULT, ABLATIONS, X_ENCODERS = Comparison(), ablations(), XEncoders()
 
 
 def run(out: str = "runs/compare", comparison: Comparison = DEFAULT) -> None:
@@ -60,13 +60,13 @@ def ablate(
     print(ablation_report.table(ablation_report.write(Path(out), Path(results))))
 
 
-def transfer(
-    out: str = "runs/transfer",
-    transfer: Transfer = TRANSFER,
-    results: str = "docs/results/transfer.json",
+def x_encoders(
+    out: str = "runs/x-encoders",
+    config: XEncoders = X_ENCODERS,
+    results: str = "docs/results/x_encoders.json",
 ) -> None:
     """Do all that is still to do, and write what each way scores on both renderers' pictures."""
-    measure(transfer, Path(out), Path(results))
+    measure(config, Path(out), Path(results))
 
 
 def quick(out: str = "") -> None:
@@ -80,7 +80,8 @@ def quick(out: str = "") -> None:
         )
         few = replace(toy, learners=("base", "y_lr_1"))
         ablate(str(folder / "ablate"), few, str(folder / "ablations.json"))
-        transfer(str(folder / "transfer"), quick_transfer(toy), str(folder / "transfer.json"))
+        ways = quick_x_encoders(toy)
+        x_encoders(str(folder / "x-encoders"), ways, str(folder / "x_encoders.json"))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -90,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
                 "run": run,
                 "report": write_report,
                 "ablate": ablate,
-                "transfer": transfer,
+                "x_encoders": x_encoders,
                 "quick": quick,
             },
             as_positional=False,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from training.compare.settings import LEARNERS, VARIANTS, Comparison, ItemsConfig
-from training.compare.transfer import Transfer, Way
+from training.compare.x_encoders import Way, XEncoders, by_labels, by_texts
 from training.runs import DataConfig, tabletop_tiny
 from training.train import Chain
 from vljepa_ros.model import checkpoint
@@ -34,9 +34,15 @@ def quick_comparison(folder: Path) -> Comparison:
     )
 
 
-def quick_transfer(toy: Comparison) -> Transfer:
-    """From the painter's pictures to the painter's: no other renderer is always there."""
-    own = Way(toy.data)
-    taken = replace(own, x_encoder=toy.model)
-    fit = replace(toy.fit, steps=2, batch_size=4, seed=7)
-    return Transfer({"own": own, "taken": taken}, ("painter",), fit, toy)
+def quick_x_encoders(toy: Comparison) -> XEncoders:
+    """Of the painter's pictures alone: no other renderer is always there."""
+    labels, texts = by_labels(), by_texts(steps=2)
+    few = replace(toy.fit, steps=2, batch_size=4)
+    labels, texts = replace(labels, fit=few), replace(texts, fit=few)
+    ways = {
+        "labels": Way(labels=labels),
+        "texts": Way(texts=texts),
+        "labels_then_texts": Way(labels=labels, texts=texts),
+        "taken": Way(start=toy.model),
+    }
+    return XEncoders(ways, ("painter",), toy.data, seed=7, comparison=toy)

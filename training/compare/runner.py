@@ -115,9 +115,10 @@ class Runner:
             ask.save(_worth(folder, step), worth)
         _describe(folder, run, steps, learner)
 
-    def trained(self, name: str) -> Learner:
-        """A learner as its first seed left it."""
-        run = Run(name, self.comparison.seeds[0], self.learning_rate(name))
+    def trained(self, name: str, seed: int | None = None) -> Learner:
+        """A learner as a seed left it, without one the first."""
+        seed = self.comparison.seeds[0] if seed is None else seed
+        run = Run(name, seed, self.learning_rate(name))
         learner = learners.make(name, self.frozen, self.streams, run.seed)
         milestones.restore(run.folder(self.out), self.comparison.steps[-1], learner.module())
         return learner

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 
 from training.tabletop import language
 from training.tabletop.actions import Action
-from training.tabletop.cached_windows import Before, Scene, Step, Tokens, Windows
+from training.tabletop.cached_windows import Before, Clip, Scene, Step, Windows
 from training.tabletop.grounding import LABELS, MOST_NAMED, LabelsLGG, named_masks, order
 from training.tabletop.planner import leading_to_rare
 from training.tabletop.tasks import (
@@ -48,7 +48,7 @@ class Row:
     second action, the world shows what comes after it as well.
     """
 
-    tokens_TND: Tokens
+    clip_T: Clip
     asked: Sample
     stream: int
     """Seed of the stream that the clip is from."""
@@ -109,7 +109,7 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
         asked = sample(task, window.truth, self._config, rng)
         if asked is None:
             return None
-        return Row(window.tokens_TND, asked, window.stream, window.labels_LGG)
+        return Row(window.clip_T, asked, window.stream, window.labels_LGG)
 
     def _transition(self, task: str, rng: np.random.Generator) -> Row | None:
         drawn = self._rare(task, rng) if rng.random() < RARE_SHARE else None
@@ -117,7 +117,7 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
         asked = transition_sample(before.state, rng, action)
         if asked is None:
             return None
-        return Row(before.tokens_TND, asked, before.stream, before.labels_LGG)
+        return Row(before.clip_T, asked, before.stream, before.labels_LGG)
 
     def _rare(self, task: str, rng: np.random.Generator) -> tuple[Before, Action] | None:
         """A moment and an action for the sake of rare outcomes; None where there is none.
@@ -149,7 +149,8 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
         return None if asked is None else Row(_joined(step), asked, step.before.stream)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """Tokens (B, T, N, D) and, for the R rollouts that come first, pixels (R + S, F, C, H, W).
+        """Tokens (B, T, N, D) or pixels (B, T F, C, H, W), as the windows have them, and for the R
+        rollouts that come first pixels (R + S, F, C, H, W).
 
         Those are of the scenes after the first actions, then after the S second ones. Texts have
         B + R rows: what is asked of the imagined scenes comes after what is asked of the clips.
@@ -159,7 +160,9 @@ class WindowBatches(Dataset[dict[str, Tensor]]):
         scenes = [row.after for row in rows if row.after is not None]
         scenes += [row.after_then for row in rows if row.after_then is not None]
         asked = [row.asked for row in rows] + [row.then for row in rows if row.then is not None]
-        batch = {"tokens_BTND": torch.from_numpy(np.stack([row.tokens_TND for row in rows]))}
+        clip_BT = torch.from_numpy(np.stack([row.clip_T for row in rows]))
+        pixels = self._windows.pixels
+        batch = {"pixels_BTCHW": clip_BT.flatten(1, 2)} if pixels else {"tokens_BTND": clip_BT}
         if scenes:
             batch["after_RFCHW"] = torch.from_numpy(np.stack([s.pixels_FCHW for s in scenes]))
         batch |= text_tensors(self._tokenizer, "query", [s.query for s in asked])
@@ -208,12 +211,12 @@ def _fill(
         masks_BMGG[index] = found_MGG
 
 
-def _joined(step: Step) -> Tokens:
+def _joined(step: Step) -> Clip:
     """Still before, then still after: one clip, as `Predictor.join` makes it."""
-    tubelets = len(step.before.tokens_TND)
-    initial_ND = step.before.tokens_TND[-1]
+    tubelets = len(step.before.clip_T)
+    initial = step.before.clip_T[-1]
     first = tubelets // 2
-    return np.stack([initial_ND] * first + [step.after_ND] * (tubelets - first))
+    return np.stack([initial] * first + [step.after] * (tubelets - first))
 
 
 def text_tensors(

@@ -1,7 +1,7 @@
 """Windows of cached streams: clips and what is true at their newest frame, for each task.
 
 Shapes: T tubelets of a clip, N tokens, D token width, F frames of a tubelet, L dense labels of
-G x G cells.
+G x G cells. A clip is tokens (T, N, D), or pixels (T, F, C, H, W) for an X-encoder that learns.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from vljepa_ros.model.preprocessing import resize_crop_uint8
 
 UNDECIDED_SHARE = 0.3
 """Windows whose outcome cannot be seen yet are kept this often: the stream shows them too."""
-Tokens = npt.NDArray[np.generic]
+Clip = npt.NDArray[np.generic]
 
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """Tokens of a clip, what is true at its newest frame and what lies where in it."""
+    """A clip, what is true at its newest frame and what lies where in it."""
 
-    tokens_TND: Tokens
+    clip_T: Clip
     truth: WindowTruth
     labels_LGG: LabelsLGG
     stream: int
@@ -43,7 +43,7 @@ class Window:
 class Before:
     """A clip that ends while nothing moves: somebody could ask what an action would do."""
 
-    tokens_TND: Tokens
+    clip_T: Clip
     truth: WindowTruth
     labels_LGG: LabelsLGG
     stream: int
@@ -60,7 +60,7 @@ class Step:
 
     before: Before
     action: Action
-    after_ND: Tokens
+    after: Clip
     """The last tubelet of a still moment after it."""
 
 
@@ -76,12 +76,20 @@ class Scene:
 class Windows:
     """Random windows of cached streams that suit a task."""
 
-    def __init__(self, cache: FrameCache, episodes: Sequence[CachedEpisode], tubelets: int) -> None:
+    def __init__(
+        self,
+        cache: FrameCache,
+        episodes: Sequence[CachedEpisode],
+        tubelets: int,
+        pixels: bool = False,
+    ) -> None:
+        """`pixels`: clips of pixels instead of tokens."""
         self._cache = cache
+        self.pixels = pixels
         self._episodes = [e for e in episodes if e.count // 2 >= tubelets]
         self._tubelets = tubelets
         self._worlds: dict[int, Episode] = {}
-        self._tokens: dict[int, Tokens] = {}
+        self._tubelets_of: dict[int, Clip] = {}
         self._labels: dict[int, npt.NDArray[np.uint8]] = {}
 
     @property
@@ -137,7 +145,7 @@ class Windows:
                 return Step(
                     self._before(cached, first),
                     acted.action,
-                    self._tokens[cached.seed][last - 1],
+                    self._tubelets_of[cached.seed][last - 1],
                 )
 
     def scene(self, state: SceneState, stream: int, rng: np.random.Generator) -> Scene:
@@ -172,7 +180,7 @@ class Windows:
         return self._opened(self._episodes[int(rng.integers(len(self._episodes)))])
 
     def _opened(self, cached: CachedEpisode) -> CachedEpisode:
-        if cached.seed not in self._tokens:
+        if cached.seed not in self._tubelets_of:
             self._world(cached)
             self._read(cached)
         return cached
@@ -183,17 +191,25 @@ class Windows:
         return self._worlds[cached.seed]
 
     def _read(self, cached: CachedEpisode) -> None:
-        """Copy an episode's tokens and labels: small random reads of a mapped file are slow."""
+        """Copy an episode's tokens and labels: small random reads of a mapped file are slow.
+
+        Pixels stay in the file: they are too many.
+        """
         shard = self._cache.shards[cached.shard]
         first = cached.start // 2
-        self._tokens[cached.seed] = np.array(shard.tokens[first : first + cached.count // 2])
+        if self.pixels:
+            frames = shard.arrays["frames"][cached.start : cached.start + cached.count]
+            self._tubelets_of[cached.seed] = frames.reshape(-1, 2, *frames.shape[1:])
+        else:
+            tokens = shard.tokens[first : first + cached.count // 2]
+            self._tubelets_of[cached.seed] = np.array(tokens)
         newest = slice(cached.start + 1, cached.start + cached.count, 2)
         labels = [shard.arrays[name][newest] for name in LABELS]
         self._labels[cached.seed] = np.stack(labels, axis=1).astype(np.uint8)
 
-    def _clip(self, cached: CachedEpisode, last: int) -> Tokens:
+    def _clip(self, cached: CachedEpisode, last: int) -> Clip:
         """The clip that ends with tubelet `last` - 1."""
-        return self._tokens[cached.seed][last - self._tubelets : last]
+        return self._tubelets_of[cached.seed][last - self._tubelets : last]
 
     def _truth(self, cached: CachedEpisode, last: int) -> WindowTruth:
         end_s = cached.first_s + (2 * last - 1) / RATE_HZ

@@ -47,29 +47,31 @@ class TabletopData:
         seen, _ = frames.split(self._recipe.data.aside_every)
         return XEncoderStage(model, frames, seen, fit.batch_size, fit.seed, fit.parts(self._ranks))
 
-    def windows(self, model: VLJepa, device: str) -> tuple[Windows, Windows]:
-        """Windows for the predictor, and those kept aside from it."""
+    def windows(self, model: VLJepa, device: str, pixels: bool = False) -> tuple[Windows, Windows]:
+        """Windows for the predictor, and those kept aside from it: tokens of theirs, or pixels."""
         frames = self._frames()
         # On every rank: rollouts are encoded while the predictor learns.
         model.x_encoder.to(self._ranks.device(device)).eval()
-        if self._ranks.first:
+        if self._ranks.first and not pixels:
             encode_cache(model, frames, self._ranks.device(device))
         self._ranks.wait()
         config = model.config
         tubelets = config.clip_frames // config.x_encoder.tubelet_frames
         seen, aside = frames.split(self._recipe.data.aside_every)
-        return Windows(frames, seen, tubelets), Windows(frames, aside, tubelets)
+        return Windows(frames, seen, tubelets, pixels), Windows(frames, aside, tubelets, pixels)
 
     def embed(self, run: EmbedRun, model: VLJepa) -> EmbedData:
         """What `run` asks of windows, and the same of windows kept aside."""
-        seen, aside = self.windows(model, run.fit.device)
+        pixels = run.learn.x_lr_share > 0
+        seen, aside = self.windows(model, run.fit.device, pixels)
         fit, parts = run.fit, run.fit.parts(self._ranks)
         args = (self._tokenizer, model.config, run.mix, fit.batch_size)
         validation = WindowBatches(aside, *args, fit.seed + 1)
         return EmbedData(
             WindowBatches(seen, *args, fit.seed, parts),
             [validation[step] for step in range(VALIDATION_BATCHES)],
-            seen.grid,
+            pixels,
+            seen.grid if run.learn.grounding else None,
         )
 
     def decode(self, run: YDecoderRun, model: VLJepa) -> Dataset[dict[str, Tensor]]:

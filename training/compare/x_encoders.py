@@ -1,0 +1,179 @@
+"""X-encoders that came about in several ways, and what a predictor learns on the tokens of each.
+
+An X-encoder learns from the dense labels of one renderer's pictures, from texts alone, or from
+texts after labels; or it is taken as it is. On its tokens, frozen, new predictors learn (`base` of
+training/compare/ablations.py), and all are asked about the same moments of the same test streams,
+drawn by either renderer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from training.compare import ask, tasks
+from training.compare.bootstrap import Answers, estimate
+from training.compare.claims import BLIND, MEASURES
+from training.compare.runner import Runner
+from training.compare.settings import Comparison, ablations
+from training.embed import EmbedSettings
+from training.fit import FitConfig
+from training.runs import DataConfig, EmbedRun, Recipe, XEncoderRun
+from training.tabletop.render import RendererName
+from training.tabletop.world import WORLD_VERSION
+from training.train import Chain
+from vljepa_ros.model import checkpoint
+from vljepa_ros.model.vljepa import VLJepa
+
+LEARNER, RECIPE = "base", "x_encoders"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Way:
+    """How an X-encoder comes about: by labels, then by texts, or as it is where there is neither.
+
+    Texts teach it through a predictor of its own, which is thrown away.
+    """
+
+    renderer: RendererName = "painter"
+    """Whose pictures are learnt from, by X-encoder and predictors."""
+    start: str = ""
+    """Checkpoint whose X-encoder it starts from; empty = from nothing."""
+    labels: XEncoderRun | None = None
+    texts: EmbedRun | None = None
+
+
+def by_labels() -> XEncoderRun:
+    return XEncoderRun(FitConfig(steps=1000, batch_size=128, lr=1e-3, warmup_steps=100))
+
+
+def by_texts(steps: int = 1000, x_lr_share: float = 1.0) -> EmbedRun:
+    """From the texts of the comparison, no label of the simulator beside them.
+
+    Tokens are new in every step, so none of their values are dropped.
+    """
+    learn = EmbedSettings(x_lr_share=x_lr_share, token_dropout=0.0, grounding=False)
+    fit = FitConfig(steps=steps, batch_size=64, lr=5e-4, warmup_steps=steps // 10)
+    return EmbedRun(fit, learn, mix=ablations().mix)
+
+
+def ways() -> dict[str, Way]:
+    """Labels of either renderer; of the painter's pictures also texts, alone and after labels."""
+    labels = by_labels()
+    return {
+        "painter": Way(labels=labels),
+        "mujoco": Way("mujoco", labels=labels),
+        "texts": Way(texts=by_texts()),
+        "labels_then_texts": Way(labels=labels, texts=by_texts(steps=300, x_lr_share=0.1)),
+    }
+
+
+@dataclass(frozen=True)
+class XEncoders:
+    """What is trained, and asked."""
+
+    ways: Mapping[str, Way] = field(default_factory=ways)
+    asked: tuple[RendererName, ...] = ("painter", "mujoco")
+    """Whose pictures of the test streams."""
+    data: DataConfig = field(
+        default_factory=lambda: DataConfig(cache="runs/x-encoders", episodes=400)
+    )
+    """Streams; a renderer's are cached in a folder of its own, `<cache>-<renderer>`."""
+    seed: int = 0
+    """Of new weights."""
+    comparison: Comparison = field(default_factory=ablations)
+    """Of the predictors, all its seeds on each X-encoder; `data` and `learners` are not read, and
+    `fit.threads` is everybody's."""
+
+    def data_of(self, way: Way) -> DataConfig:
+        name = way.renderer
+        return replace(self.data, cache=f"{self.data.cache}-{name}", renderer=name)
+
+
+def measure(config: XEncoders, out: Path, results: Path, say: Say = print) -> None:
+    """Train what is not trained yet, ask all of it, and write one JSON file."""
+    scores = {name: _way(config, way, out / name, say) for name, way in config.ways.items()}
+    said = {
+        "world_version": WORLD_VERSION,
+        "ways": {name: asdict(way) for name, way in config.ways.items()},
+        "seed": config.comparison.items.seed,
+        "predictor_seeds": config.comparison.seeds,
+        "scores": scores,
+    }
+    results.parent.mkdir(parents=True, exist_ok=True)
+    results.write_text(json.dumps(said, indent=2) + "\n")
+
+
+def _way(config: XEncoders, way: Way, out: Path, say: Say) -> dict[str, object]:
+    """Scores by whose pictures are asked about."""
+    say(f"way {out.name}")
+    model = _model(config, way, out)
+    comparison = replace(
+        config.comparison, model=str(model), learners=(LEARNER,), data=config.data_of(way)
+    )
+    runner = Runner(comparison, out / "predictor", say)
+    runner.run()
+    learners = [runner.trained(LEARNER, seed) for seed in comparison.seeds]
+    found: dict[str, object] = {}
+    for renderer in config.asked:
+        items = comparison.items
+        asked = tasks.make(runner.frozen, items, items.seed, renderer)
+        found[renderer] = _scores(asked, [ask.ask(one, asked, last=True) for one in learners])
+        say(f"{out.name}, asked about {renderer}: {found[renderer]}")
+    return found
+
+
+def _model(config: XEncoders, way: Way, out: Path) -> Path:
+    """A checkpoint with the X-encoder of this way; Y-encoder and tokenizer are the comparison's."""
+    made, start = out / "model", out / "start"
+    if (made / checkpoint.CONFIG).exists():  # written last
+        return made
+    model, tokenizer = checkpoint.load(config.comparison.model)
+    torch.manual_seed(config.seed)
+    new = VLJepa(model.config)
+    # The comparison's predictor knows the tokens of its own X-encoder: none learns from it.
+    model.predictor, model.x_encoder = new.predictor, new.x_encoder
+    if way.start:
+        model.x_encoder = checkpoint.load(way.start)[0].x_encoder
+    recipe = _recipe(config, way, start)
+    if recipe.runs:
+        checkpoint.save(model, tokenizer, start, {"recipe": RECIPE})
+        chain = Chain(replace(recipe, model=model.config), out / "chain")
+        chain.run()
+        model = chain.model
+    checkpoint.save(model, tokenizer, made, {"recipe": RECIPE})
+    return made
+
+
+def _recipe(config: XEncoders, way: Way, start: Path) -> Recipe:
+    """What a way's X-encoder learns."""
+    recipe = Recipe(RECIPE, str(start), runs=(), data=config.data_of(way))
+    threads = config.comparison.fit.threads
+    if way.labels is not None:
+        fit = replace(way.labels.fit, threads=threads)
+        recipe = replace(recipe, runs=("x_encoder",), x_encoder=replace(way.labels, fit=fit))
+    if way.texts is not None:
+        fit = replace(way.texts.fit, threads=threads)
+        runs = (*recipe.runs, "pretrain")
+        recipe = replace(recipe, runs=runs, pretrain=replace(way.texts, fit=fit))
+    return recipe
+
+
+def _scores(asked: tasks.Tasks, worths: list[ask.Worth]) -> dict[str, object]:
+    """Estimates over streams and the predictors' seeds."""
+    found: dict[str, object] = {}
+    pools = {f"{name}_r1": some for name, some in asked.pools.items()}
+    choices = asked.choices | pools
+    for name, measure_of in (MEASURES | BLIND).items():
+        if measure_of.worth in worths[0] and measure_of.task in choices:
+            some = choices[measure_of.task]
+            kinds = some.kind_R if measure_of.by_kind else None
+            worth_SR = np.stack([worth[measure_of.worth] for worth in worths])
+            found[name] = asdict(estimate(Answers(worth_SR, some.episode_R, kinds)))
+    return found
