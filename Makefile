@@ -62,8 +62,8 @@ train-tiny: setup ## shards, then every run of a cluster's chain, on two process
 	  done; \
 	  OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node 2 -m training.train tiny $(ARGS)
 
-results: setup ## tables and plots again from finished runs; QUICK=1: all of it at toy size
-	@$(in_workspace) python -m training.compare $(if $(QUICK),quick,report) $(ARGS)
+results: setup ## every table and plot of docs/RESULTS.md again, in hours; QUICK=1: at toy size
+	@$(in_workspace) python -m training.results $(if $(QUICK),--quick true) $(ARGS)
 
 clean: ## removes what was built and cached; packages stay installed
 	rm -rf .venv/overlay build install log out .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import auto_cli
 
 from training.bench import data, exact, kills, memory, speed
+from vljepa_ros import provenance
 
 MEASURES = {
     "exact": exact.measure,
@@ -27,7 +29,7 @@ def main(out: str = "", only: list[str] | None = None) -> None:
         out: JSON file that is written as well; empty = none.
         only: names of measures; none = all. The file keeps what it has of the others.
     """
-    scores: dict[str, float] = {}
+    scores: dict[str, Any] = {}
     if only is not None and out and Path(out).exists():
         scores = json.loads(Path(out).read_text())
     with tempfile.TemporaryDirectory() as folder:
@@ -37,7 +39,8 @@ def main(out: str = "", only: list[str] | None = None) -> None:
                 print(json.dumps(scores, indent=2), flush=True)
                 if out:
                     # After each, so that a run that is cut off keeps what it measured.
-                    Path(out).write_text(json.dumps(scores, indent=2) + "\n")
+                    said = scores | provenance.facts(provenance.command())
+                    Path(out).write_text(json.dumps(said, indent=2) + "\n")
 
 
 if __name__ == "__main__":

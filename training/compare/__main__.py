@@ -1,9 +1,10 @@
-"""The controlled comparison: `python -m training.compare run`, then `… report`; and `… ablate`.
+"""The controlled comparison: `python -m training.compare run`, then `… report`.
 
 `run` tunes, trains and asks every learner with every seed; what is finished is skipped, and an
 interrupted run goes on where it stopped. `report` writes tables and curves of what there is.
-`ablate` trains VL-JEPA with one thing changed at a time and writes the differences.
-`x_encoders` trains X-encoders on labels or texts, on one renderer's pictures or the other's.
+`ablate` trains VL-JEPA with one thing changed at a time, `report --of ablations` tells of it.
+`x_encoders` trains X-encoders on labels or texts, on one renderer's pictures or the
+other's, `report --of x_encoders` tells of it.
 `quick` does all of it at toy size in a folder of its own: what it prints means nothing.
 """
 
@@ -14,17 +15,25 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from jsonargparse import auto_cli
 
 from training.compare import ablation_report, cost, report
+from training.compare import x_encoders as ways
 from training.compare.quick import quick_comparison, quick_x_encoders
 from training.compare.runner import Runner, finished
 from training.compare.settings import Comparison, ablations
-from training.compare.x_encoders import XEncoders, measure
 from training.train import EXPECTED
 
-DEFAULT, ABLATIONS, X_ENCODERS = Comparison(), ablations(), XEncoders()
+DEFAULT, ABLATIONS, X_ENCODERS = Comparison(), ablations(), ways.XEncoders()
+Of = Literal["comparison", "ablations", "x_encoders"]
+FILES: dict[Of, tuple[str, str]] = {
+    "comparison": ("compare", "runs/compare"),
+    "ablations": ("ablations", "runs/ablate"),
+    "x_encoders": ("x_encoders", "runs/x-encoders"),
+}
+"""File in docs/results, and folder of the runs."""
 
 
 def run(out: str = "runs/compare", comparison: Comparison = DEFAULT) -> None:
@@ -42,31 +51,34 @@ def run(out: str = "runs/compare", comparison: Comparison = DEFAULT) -> None:
 
 
 def write_report(
-    runs: str = "runs/compare",
-    results: str = "docs/results/compare.json",
+    of: Of = "comparison",
+    runs: str = "",
+    results: str = "",
     picture: str = "docs/results/compare.png",
 ) -> None:
-    """Write tables and curves of finished runs."""
-    print(report.table(report.write(Path(runs), Path(results), Path(picture))))
+    """Write what finished runs say; empty `runs` and `results` = the default folder and file.
+
+    Args:
+        picture: curves; of the comparison alone.
+    """
+    name, folder = FILES[of]
+    out, file = Path(runs or folder), Path(results or f"docs/results/{name}.json")
+    if of == "comparison":
+        print(report.table(report.write(out, file, Path(picture))))
+    elif of == "ablations":
+        print(ablation_report.table(ablation_report.write(out, file)))
+    else:
+        print(ways.table(ways.report(out, file)))
 
 
-def ablate(
-    out: str = "runs/ablate",
-    comparison: Comparison = ABLATIONS,
-    results: str = "docs/results/ablations.json",
-) -> None:
-    """Do all that is still to do, and write how far each ablation lies above the base."""
+def ablate(out: str = "runs/ablate", comparison: Comparison = ABLATIONS) -> None:
+    """Train and ask each ablation, as far as that is not done."""
     Runner(comparison, Path(out)).run()
-    print(ablation_report.table(ablation_report.write(Path(out), Path(results))))
 
 
-def x_encoders(
-    out: str = "runs/x-encoders",
-    config: XEncoders = X_ENCODERS,
-    results: str = "docs/results/x_encoders.json",
-) -> None:
-    """Do all that is still to do, and write what each way scores on both renderers' pictures."""
-    measure(config, Path(out), Path(results))
+def x_encoders(out: str = "runs/x-encoders", config: ways.XEncoders = X_ENCODERS) -> None:
+    """Train and ask each way, as far as that is not done."""
+    ways.measure(config, Path(out))
 
 
 def quick(out: str = "") -> None:
@@ -75,13 +87,16 @@ def quick(out: str = "") -> None:
         folder = Path(out or temporary)
         toy = quick_comparison(folder)
         run(str(folder / "runs"), toy)
-        write_report(
-            str(folder / "runs"), str(folder / "compare.json"), str(folder / "compare.png")
+        ablate(str(folder / "ablate"), replace(toy, learners=("base", "y_lr_1")))
+        x_encoders(str(folder / "x-encoders"), quick_x_encoders(toy))
+        reports: tuple[tuple[Of, str], ...] = (
+            ("comparison", "runs"),
+            ("ablations", "ablate"),
+            ("x_encoders", "x-encoders"),
         )
-        few = replace(toy, learners=("base", "y_lr_1"))
-        ablate(str(folder / "ablate"), few, str(folder / "ablations.json"))
-        ways = quick_x_encoders(toy)
-        x_encoders(str(folder / "x-encoders"), ways, str(folder / "x_encoders.json"))
+        for of, runs in reports:
+            file = folder / f"{FILES[of][0]}.json"
+            write_report(of, str(folder / runs), str(file), str(folder / "compare.png"))
 
 
 def main(arguments: list[str] | None = None) -> None:

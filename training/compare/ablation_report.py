@@ -10,9 +10,10 @@ from pathlib import Path
 from training.compare.ablations import ABLATIONS
 from training.compare.bootstrap import Answers, difference, estimate
 from training.compare.claims import MEASURES
-from training.compare.runner import COMPARISON, RUN, Run, answers, finished
+from training.compare.runner import COMPARISON, RUN, Run, answers, finished, origin
 from training.evaluate.measures import Interval
 from training.tabletop.world import WORLD_VERSION
+from vljepa_ros import provenance
 from vljepa_ros.config import ConfigError
 
 LEVEL = 1 - 0.05 / (len(ABLATIONS) - 1)
@@ -30,7 +31,9 @@ def write(out: Path, results: Path) -> Said:
     if "base" not in runs:
         raise ConfigError(f"no finished base in {out}; run python -m training.compare ablate")
     comparison = json.loads((out / COMPARISON).read_text())
-    said: Said = {
+    said: Said = provenance.facts(provenance.command()) | origin(out, runs)
+    said |= {
+        "seed": comparison["items"]["seed"],
         "world_version": WORLD_VERSION,
         "seeds": [run.seed for run in runs["base"]],
         "comparison": comparison,

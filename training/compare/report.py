@@ -25,9 +25,10 @@ from training.compare.claims import (
     judge,
     verdict,
 )
-from training.compare.runner import COMPARISON, ITEMS, RUN, Run, answers, finished
+from training.compare.runner import COMPARISON, ITEMS, RUN, Run, answers, finished, origin
 from training.evaluate.measures import Interval
 from training.tabletop.world import WORLD_VERSION
+from vljepa_ros import provenance
 from vljepa_ros.config import ConfigError
 
 mpl.use("Agg")
@@ -74,6 +75,7 @@ class Results:
         if len({tuple(some) for some in seeds.values()}) != 1:
             raise ConfigError(f"learners with different seeds {seeds}; run the comparison again")
         self.seeds = next(iter(seeds.values()))
+        self.origin = origin(out, runs)
         self.learnt = [self._learnt(name, some) for name, some in runs.items()]
         self.steps = sorted(int(step) for step in self.learnt[0].trained_seconds)
 
@@ -123,17 +125,22 @@ def write(out: Path, results: Path, picture: Path) -> dict[str, object]:
 
 
 def _said(found: Results) -> dict[str, object]:
-    return {
-        "world_version": WORLD_VERSION,
-        "seeds": found.seeds,
-        "comparison": found.comparison,
-        "claims": [_claimed(found, index) for index in range(len(CLAIMS))],
-        "claims_level": LEVEL,
-        "learners": {one.name: _of_learner(found, one) for one in found.learnt},
-        "chance": {name: found.chance(measure) for name, measure in MEASURES.items()},
-        "cost": found.cost,
-        "cost_ratios": _ratios(found.cost),
-    }
+    return (
+        provenance.facts(provenance.command())
+        | found.origin
+        | {
+            "seed": found.comparison["items"]["seed"],
+            "world_version": WORLD_VERSION,
+            "seeds": found.seeds,
+            "comparison": found.comparison,
+            "claims": [_claimed(found, index) for index in range(len(CLAIMS))],
+            "claims_level": LEVEL,
+            "learners": {one.name: _of_learner(found, one) for one in found.learnt},
+            "chance": {name: found.chance(measure) for name, measure in MEASURES.items()},
+            "cost": found.cost,
+            "cost_ratios": _ratios(found.cost),
+        }
+    )
 
 
 def _claimed(found: Results, index: int) -> dict[str, object]:

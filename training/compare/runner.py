@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from training.compare.frozen import Frozen
 from training.compare.learner import Learner
 from training.compare.settings import LEARNERS, VARIANTS, Comparison, ItemsConfig
 from training.fit import fit
+from vljepa_ros import provenance
 from vljepa_ros.config import ConfigError, to_dict
 
 COMPARISON, RUN, ITEMS = "comparison.json", "run.json", "items.npz"
@@ -113,7 +114,7 @@ class Runner:
             milestones.restore(folder, step, learner.module())
             worth = ask.ask(learner, asked(), last=step == steps[-1])
             ask.save(_worth(folder, step), worth)
-        _describe(folder, run, steps, learner)
+        _describe(folder, run, steps, learner, self.frozen)
 
     def trained(self, name: str, seed: int | None = None) -> Learner:
         """A learner as a seed left it, without one the first."""
@@ -164,14 +165,27 @@ def finished(out: Path) -> dict[str, list[Run]]:
     return {name: sorted(found[name], key=lambda run: run.seed) for name in names}
 
 
+def origin(out: Path, runs: Mapping[str, Sequence[Run]]) -> dict[str, object]:
+    """Commits of the source that trained these runs, and digest of the weights they began with."""
+    files = (run.folder(out) / RUN for some in runs.values() for run in some)
+    said = [json.loads(file.read_text()) for file in files]
+    return {
+        "trained_at": sorted({one["commit"] for one in said}),
+        "sha256": ", ".join(sorted({one["sha256"] for one in said})),
+    }
+
+
 def _worth(folder: Path, step: int) -> Path:
     return folder / f"worth-{step:08d}.npz"
 
 
-def _describe(folder: Path, run: Run, steps: Sequence[int], learner: Learner) -> None:
+def _describe(
+    folder: Path, run: Run, steps: Sequence[int], learner: Learner, frozen: Frozen
+) -> None:
     seconds = {step: milestones.restore(folder, step, learner.module()).seconds for step in steps}
     said = {"learner": run.learner, "seed": run.seed, "lr": run.lr}
     said |= {"parameters": learner.parameters(), "trained_seconds": seconds}
+    said |= {"commit": provenance.commit(), "sha256": frozen.sha256}
     (folder / RUN).write_text(json.dumps(said, indent=2) + "\n")
 
 

@@ -27,11 +27,14 @@ from training.runs import DataConfig, EmbedRun, Recipe, XEncoderRun
 from training.tabletop.render import RendererName
 from training.tabletop.world import WORLD_VERSION
 from training.train import Chain
+from vljepa_ros import provenance
+from vljepa_ros.config import ConfigError
 from vljepa_ros.model import checkpoint
 from vljepa_ros.model.vljepa import VLJepa
 
-LEARNER, RECIPE = "base", "x_encoders"
+LEARNER, RECIPE, SCORES = "base", "x_encoders", "scores.json"
 Say = Callable[[str], None]
+Said = dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -96,18 +99,57 @@ class XEncoders:
         return replace(self.data, cache=f"{self.data.cache}-{name}", renderer=name)
 
 
-def measure(config: XEncoders, out: Path, results: Path, say: Say = print) -> None:
-    """Train what is not trained yet, ask all of it, and write one JSON file."""
-    scores = {name: _way(config, way, out / name, say) for name, way in config.ways.items()}
-    said = {
+def measure(config: XEncoders, out: Path, say: Say = print) -> None:
+    """Train and ask, as far as that is not done; `<out>/<way>/scores.json` keeps what came out."""
+    for name, way in config.ways.items():
+        file = out / name / SCORES
+        if not file.exists():
+            scores = _way(config, way, out / name, say)
+            said = {
+                "way": asdict(way),
+                "seed": config.comparison.items.seed,
+                "predictor_seeds": config.comparison.seeds,
+                "commit": provenance.commit(),
+                "sha256": checkpoint.describe(config.comparison.model).sha256[checkpoint.WEIGHTS],
+                "scores": scores,
+            }
+            file.write_text(json.dumps(said, indent=2) + "\n")
+
+
+def report(out: Path, results: Path) -> Said:
+    """Write one JSON file of all ways that are finished.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    files = sorted(out.glob(f"*/{SCORES}"), key=lambda file: file.stat().st_mtime)
+    if not files:
+        raise ConfigError(f"no finished way in {out}; run python -m training.compare x_encoders")
+    found = {file.parent.name: json.loads(file.read_text()) for file in files}
+    first = next(iter(found.values()))
+    said = provenance.facts(provenance.command()) | {
+        "trained_at": sorted({one["commit"] for one in found.values()}),
+        "sha256": ", ".join(sorted({one["sha256"] for one in found.values()})),
+        "seed": first["seed"],
+        "seeds": first["predictor_seeds"],
         "world_version": WORLD_VERSION,
-        "ways": {name: asdict(way) for name, way in config.ways.items()},
-        "seed": config.comparison.items.seed,
-        "predictor_seeds": config.comparison.seeds,
-        "scores": scores,
+        "ways": found,
     }
     results.parent.mkdir(parents=True, exist_ok=True)
     results.write_text(json.dumps(said, indent=2) + "\n")
+    return said
+
+
+def table(said: Said) -> str:
+    """What each way scores on whose pictures."""
+    ways = said["ways"]
+    assert isinstance(ways, dict)
+    lines = []
+    for name, way in ways.items():
+        for renderer, scores in way["scores"].items():
+            values = (f"{measure} {score['value']:.3f}" for measure, score in scores.items())
+            lines.append(f"{name} asked about {renderer}: {', '.join(values)}")
+    return "\n".join(lines)
 
 
 def _way(config: XEncoders, way: Way, out: Path, say: Say) -> dict[str, object]:

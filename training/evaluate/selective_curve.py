@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -158,11 +157,7 @@ def main(
         out: files to write, without their endings.
     """
     engine = Engine.load(model, device="cpu", dtype="float32", threads=threads)
-    facts = {
-        "command": " ".join(["python -m training.evaluate.selective_curve", *sys.argv[1:]]),
-        "date": provenance.now(),
-        "commit": provenance.commit(),
-        "machine": provenance.machine(),
+    facts = provenance.facts(provenance.command()) | {
         "world_version": WORLD_VERSION,
         "sha256": engine.sha256,
         "seed": seed,

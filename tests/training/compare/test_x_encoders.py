@@ -9,7 +9,7 @@ import torch
 from toy_comparison import Toy
 
 from training.compare.quick import quick_x_encoders
-from training.compare.x_encoders import LEARNER, measure
+from training.compare.x_encoders import LEARNER, SCORES, measure, report, table
 from vljepa_ros.model import checkpoint
 
 LEARNT = ("labels", "texts", "labels_then_texts")
@@ -23,7 +23,7 @@ def same(part: str, one: torch.nn.Module, other: torch.nn.Module) -> bool:
 def test_each_way_has_its_own_x_encoder_and_the_rest_in_common(toy: Toy, tmp_path: Path) -> None:
     config = quick_x_encoders(toy.comparison)
     said: list[str] = []
-    measure(config, tmp_path, tmp_path / "x_encoders.json", said.append)
+    measure(config, tmp_path, said.append)
     made = {name: checkpoint.load(tmp_path / name / "model")[0] for name in config.ways}
     start = {name: checkpoint.load(tmp_path / name / "start")[0] for name in LEARNT}
     given = checkpoint.load(toy.comparison.model)[0]
@@ -38,16 +38,22 @@ def test_each_way_has_its_own_x_encoder_and_the_rest_in_common(toy: Toy, tmp_pat
         assert same("predictor", made[name], start[name]) == (name == "labels")
     assert not same("x_encoder", made["labels"], made["labels_then_texts"])
 
-    found = json.loads((tmp_path / "x_encoders.json").read_text())
+    found = report(tmp_path, tmp_path / "x_encoders.json")
+    assert found == json.loads((tmp_path / "x_encoders.json").read_text())
+    assert list(found["ways"]) == list(config.ways)
     for way in config.ways:
-        scores = found["scores"][way]["painter"]
+        scores = found["ways"][way]["scores"]["painter"]
         assert {"action_accuracy", "action_accuracy_blind", "vqa_macro"} <= set(scores)
         assert all(0 <= s["low"] <= s["value"] <= s["high"] <= 1 for s in scores.values())
-    assert found["predictor_seeds"] == [1, 2]
+        assert f"{way} asked about painter: action_accuracy " in table(found)
+        assert found["ways"][way]["predictor_seeds"] == [1, 2]
 
     again: list[str] = []
-    measure(config, tmp_path, tmp_path / "again.json", again.append)
-    assert not [line for line in again if line.startswith("run ")]  # nothing was trained twice
-    assert (tmp_path / "again.json").read_text() == (tmp_path / "x_encoders.json").read_text()
+    measure(config, tmp_path, again.append)
+    assert not again  # nothing is done twice
+    (tmp_path / "taken" / SCORES).unlink()
+    measure(config, tmp_path, again.append)
+    assert not [line for line in again if line.startswith("run ")]  # nor trained twice
+    assert report(tmp_path, tmp_path / "again.json")["ways"] == found["ways"]
     for seed in (1, 2):
         assert any(line.endswith(f"{LEARNER}/lr-0.001-seed-{seed}") for line in said)

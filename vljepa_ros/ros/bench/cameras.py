@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.out is not None:
         figures = found | {"states_per_s": rounds, "images_factor": FACTOR}
         size = f"{images[0].width}x{images[0].height}"
-        write(options.out, figures, options, size, "vljepa_ros.ros.bench.cameras")
+        write(options.out, figures, options, size)
     sys.stdout.write(json.dumps(found) + "\n")
     return 0
 

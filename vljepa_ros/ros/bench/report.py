@@ -6,7 +6,6 @@ import argparse
 import json
 import math
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -151,17 +150,12 @@ def write(
     found: dict[str, Any],
     options: argparse.Namespace,
     image: str,
-    module: str = "vljepa_ros.ros.bench",
 ) -> None:
     """All figures with machine, date, seed, commit and command."""
-    facts = {
-        "command": " ".join([f"python -m {module}", *sys.argv[1:]]),
-        "date": provenance.now(),
-        "commit": provenance.commit(),
+    facts = provenance.facts(provenance.command()) | {
         "seed": options.seed,
         "threads": options.threads,
         "image": image,
-        "machine": provenance.machine(),
         "load_average": os.getloadavg()[0],
     }
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,111 @@
+"""Tables of the model that ships."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from training.results.figures import Files, interval, markdown, number
+
+PACES = {"busy": "busy (half of the time idle)", "calm": "calm (four fifths)"}
+
+
+def selective(files: Files) -> str:
+    said = files["selective"]
+    rows = []
+    for pace, words in PACES.items():
+        needed = [said[f"{who}decodes_per_event_{pace}"] for who in ("", "uniform_", "oracle_")]
+        gain = {end: said[f"selective_gain_{pace}{end}"] for end in ("", "_low", "_high")}
+        found = {"value": gain[""], "low": gain["_low"], "high": gain["_high"]}
+        hits = [number(said[f"{name}_{pace}"]) for name in ("hits", "every_step_hits")]
+        decodes = " / ".join(number(value, 2) for value in needed)
+        rows.append([words, decodes, f"{interval(found)}", " of ".join(hits)])
+    head = ["", "decodes an event for equal quality: ours / fixed rate / oracle",
+            "`selective_gain`", "events hit, of those that decoding every step hits"]  # fmt: skip
+    return markdown(head, rows)
+
+
+def selective_curve(files: Files) -> str:
+    rows = []
+    for idle, found in files["selective_curve"]["by_idle_fraction"].items():
+        areas = [
+            number(found["areas"][name]["value"])
+            for name in ("online", "uniform", "ward_publish", "ward_middle")
+        ]
+        above = interval(found["differences"]["online - ward_publish"], sign=True, places=2)
+        ends = {"value": "", "low": "_low", "high": "_high"}
+        gain = {end: found[f"selective_gain{name}"] for end, name in ends.items()}
+        rows.append([f"{100 * float(idle):.0f} %", *areas, above, _gain(gain)])
+    head = ["idle", "ours, online", "fixed rate", "offline Ward, published",
+            "offline Ward, at its middles (the paper's)", "ours − Ward published",
+            "`selective_gain`"]  # fmt: skip
+    return markdown(head, rows)
+
+
+def _gain(found: Mapping[str, float | None]) -> str:
+    known = {end: value for end, value in found.items() if value is not None}
+    return interval(known) if len(known) == len(found) else number(found["value"])
+
+
+WORLD: dict[str, tuple[str, str, str]] = {
+    "outcome of an action, mean over types": ("world", "transition_macro", "_blind"),
+    "outcome of an action, all alike": ("world", "transition_accuracy", "_blind"),
+    "outcome after 1 imagined action": ("world", "rollout_accuracy_1", "_blind"),
+    "outcome after 2": ("world", "rollout_accuracy_2", "_blind"),
+    "outcome after 3": ("world", "rollout_accuracy_3", "_blind"),
+    "which of 8 actions lay between": ("world", "inverse_accuracy", "_blind"),
+    "which of 4 clips did, as the paper asks": ("world", "inverse_clips_accuracy", "_blind"),
+    "questions, mean over 13 types": ("world", "vqa_macro", "_blind"),
+}
+
+
+def world(files: Files) -> str:
+    rows = [
+        [words, number(files[file][name]), number(files[file].get(name + blind))]
+        for words, (file, name, blind) in WORLD.items()
+    ]
+    lands = files["rare"]["outcomes"].get("lands_on")
+    if lands is not None:
+        words = f"putting down lands on another thing ({lands['items']} items; rare)"
+        rows.append([words, number(lands["accuracy"]), number(lands["accuracy_blind"])])
+    if "planner" in files:
+        plans = files["planner"]
+        words = (
+            f"goals of 2 to 3 dependent actions, reached by asking it ({plans['goals']} goals; "
+            f"an oracle {number(plans['oracle_goals_reached'])})"
+        )
+        random = f"{number(plans['random_goals_reached'])} (random actions)"
+        rows.append([words, number(plans["goals_reached"]), random])
+    return markdown(["", "reached", "blind"], rows)
+
+
+LOOKS = {
+    "test": "test streams",
+    "heldout_wording": "unseen wordings",
+    "heldout_background": "unseen backgrounds",
+    "heldout_camera": "unseen cameras",
+    "heldout_combination": "unseen colour-shape pairs",
+    "mujoco": "drawn by MuJoCo",
+}
+LOOK_SCORES = {
+    "action_accuracy": "action",
+    "caption_match": "caption, right meaning",
+    "action_caption_r1_of_100": "action caption",
+    "scene_caption_r1_of_100": "scene caption",
+    "transition_macro": "outcomes",
+    "vqa_macro": "questions",
+    "ece": "ECE",
+}
+
+
+def looks(files: Files) -> str:
+    """What was held out as wholes, beside the test streams."""
+    rows = []
+    for name, words in LOOKS.items():
+        if name == "test":
+            found = files["tabletop"] | files["world"]
+        elif name in files:
+            found = files[name]
+        else:
+            continue
+        rows.append([words, *(number(found.get(score)) for score in LOOK_SCORES)])
+    return markdown(["", *LOOK_SCORES.values()], rows)
