@@ -19,6 +19,7 @@ from training.reliability import ReliabilityRun
 from training.scene_after import SceneAfterRun
 from training.small_network import NetworkRun
 from training.tabletop.render import RendererName
+from training.tabletop.splits import TEST_SEEDS
 from training.tabletop.tasks import TaskMix
 from vljepa_ros.config import (
     ConfigError,
@@ -55,6 +56,18 @@ class DataConfig:
     renderer: RendererName = "painter"
     """Of streams that are not in the cache yet; another one wants another `cache`."""
     tokenizer_sentences: int = 60_000
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            ConfigError: the streams are kept for tests.
+        """
+        end = self.first_seed + self.episodes
+        if end > TEST_SEEDS.start:
+            raise ConfigError(
+                f"streams {self.first_seed} to {end - 1} are not for training: those from "
+                f"{TEST_SEEDS.start} on are asked about; choose a smaller first_seed"
+            )
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,8 @@ def _of_checkpoint() -> Iterator[Result]:
     )
     rare = (f"{evaluate}.rare", *SEED, "--episodes", "3000", *ONE_THREAD)
     yield Result("rare", rare, ("--episodes", "60"))
+    leaks = (f"{evaluate}.leaks", *SEED, "--episodes", "3000")
+    yield Result("leaks", leaks, (*FEW, "--trained", "[[0, 20]]"))
     memory = (f"{evaluate}.memory", *SEED, "--streams", "20", *ONE_THREAD)
     yield Result("memory", memory, ("--streams", "1"))
     yield Result("planner", ("examples.planner", "--offline"), ("--goals", "1"))
