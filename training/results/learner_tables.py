@@ -86,12 +86,19 @@ COSTS = {
 
 
 def costs(files: Files) -> str:
-    ratios = files["compare"]["cost_ratios"]
+    """As multiples of `jepa`, and what is trained in all, in millions."""
+    said = files["compare"]
+    names = [name for name in LEARNERS if name in said["learners"]]
+    names += [name for name in said["cost_ratios"] if name not in names]
+    ratios = {name: said["cost_ratios"].get(name, dict.fromkeys(COSTS, 1.0)) for name in names}
     rows = [
         [words, *(number(one.get(cost), 2) for one in ratios.values())]
         for cost, words in COSTS.items()
     ]
-    return markdown(["multiples of `jepa`", *(f"`{name}`" for name in ratios)], rows)
+    counts = [said["learners"].get(name, {}).get("parameters") for name in names]
+    millions = [None if parts is None else sum(parts.values()) / 1e6 for parts in counts]
+    rows.append(["trained parameters, millions", *(number(count, 2) for count in millions)])
+    return markdown(["multiples of `jepa`", *(f"`{name}`" for name in names)], rows)
 
 
 ABLATIONS = {
@@ -125,9 +132,17 @@ def _difference(found: Mapping[str, float]) -> str:
 
 
 def x_encoders(files: Files) -> str:
-    rows = [
-        [f"`{name}`", renderer, *(interval(scores[score], places=2) for score in SHORT)]
+    """Scores of each way, and the best that any of them reaches without looking."""
+    asked = [
+        (name, renderer, scores)
         for name, way in files["x_encoders"]["ways"].items()
         for renderer, scores in way["scores"].items()
     ]
+    rows = [
+        [f"`{name}`", renderer, *(interval(scores[score], places=2) for score in SHORT)]
+        for name, renderer, scores in asked
+    ]
+    blind = [[s[f"{score}_blind"]["value"] for *_, s in asked if f"{score}_blind" in s]
+             for score in SHORT]  # fmt: skip
+    rows.append(["blind, the best", "either", *(number(max(b, default=0.01), 2) for b in blind)])
     return markdown(["X-encoder", "asked about", *SHORT.values()], rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from training.results.figures import Files, interval, markdown, number
+from training.results.figures import Figures, Files, interval, markdown, number
 
 PACES = {"busy": "busy (half of the time idle)", "calm": "calm (four fifths)"}
 
@@ -107,5 +107,10 @@ def looks(files: Files) -> str:
             found = files[name]
         else:
             continue
-        rows.append([words, *(number(found.get(score)) for score in LOOK_SCORES)])
-    return markdown(["", *LOOK_SCORES.values()], rows)
+        rows.append([words, *(_beside_blind(found, score) for score in LOOK_SCORES)])
+    return markdown(["score (blind)", *LOOK_SCORES.values()], rows)
+
+
+def _beside_blind(found: Figures, score: str) -> str:
+    blind = found.get(f"{score}_blind")
+    return number(found.get(score)) + ("" if blind is None else f" ({number(blind, places=2)})")
