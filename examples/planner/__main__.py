@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ) as error:
         sys.stderr.write(f"demo-planner: {error}\n")
         return EXIT_FAILED
-    _report(wanted, score)
+    _report(wanted, score, options.first_seed)
     return 0
 
 
@@ -222,14 +222,18 @@ def _words(step: Step) -> str:
     return "".join(c if c.isprintable() else " " for c in said) or "(nothing new)"
 
 
-def _report(wanted: Sequence[Goal], score: Score) -> None:
+def _report(wanted: Sequence[Goal], score: Score, first_seed: int) -> None:
     _say("")
     for line in score.lines():
         _say(line)
-    figures = score.figures() | {
-        "random_goals_reached": round(baselines.random_share(wanted), 3),
-        "oracle_goals_reached": round(baselines.oracle_share(wanted), 3),
-    }
+    figures = (
+        {"seed": first_seed}
+        | score.figures()
+        | {
+            "random_goals_reached": round(baselines.random_share(wanted), 3),
+            "oracle_goals_reached": round(baselines.oracle_share(wanted), 3),
+        }
+    )
     _say(json.dumps(figures))
 
 

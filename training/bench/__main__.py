@@ -39,7 +39,7 @@ def main(out: str = "", only: list[str] | None = None) -> None:
                 print(json.dumps(scores, indent=2), flush=True)
                 if out:
                     # After each, so that a run that is cut off keeps what it measured.
-                    said = scores | provenance.facts(provenance.command())
+                    said = scores | {"seed": 0} | provenance.facts(provenance.command())
                     Path(out).write_text(json.dumps(said, indent=2) + "\n")
 
 

@@ -22,7 +22,7 @@ from vljepa_ros.config import MemoryConfig
 from vljepa_ros.types import EmbeddingE, EventReason, SemanticEvent, SemanticState, Step
 from vljepa_ros.world.memory import Memory
 
-ROUNDS = 15
+SEED, ROUNDS = 0, 15
 SPACE = "bench"
 ENTRIES_A_STATE = 4
 
@@ -35,7 +35,7 @@ def measure(
     with tempfile.TemporaryDirectory(dir=folder or None) as place:
         config = MemoryConfig(path=str(Path(place) / "memory.db"), max_mb=1e6)
         memory = Memory(config, SPACE, width)
-        rng = np.random.default_rng(0)
+        rng = np.random.default_rng(SEED)
         before_kb, began_s = _resident_kb(), time.perf_counter()
         for step in _steps(entries, width, rng):
             memory.note(step)
@@ -52,6 +52,7 @@ def measure(
         memory.close()
     median = {name: float(np.median(some)) for name, some in times.items()}
     return {
+        "seed": SEED,
         "entries": entries,
         "width": width,
         "search_to_plain_product": median["search"] / median["plain"],

@@ -86,7 +86,8 @@ def main(
     worlds = offering(seed, episodes, split)
     items, seen = ask(engine, worlds, seed)
     found = scores(engine, items, seen, seed)
-    print(json.dumps({"streams": episodes, "offering": len(worlds), "outcomes": found}))
+    said = {"seed": seed, "sha256": engine.sha256, "streams": episodes, "offering": len(worlds)}
+    print(json.dumps(said | {"outcomes": found}))
 
 
 def _stills(world: Episode) -> Iterator[Segment]:

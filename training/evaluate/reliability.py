@@ -85,7 +85,8 @@ def main(
     items, seen = asked_of(observe_still(engine, worlds, seed), seed)
     judged = judge(engine, items, seen)
     draw(Path(out), judged)
-    print(json.dumps({"transition_items": len(items), **reliability_scores(judged)}))
+    said = {"seed": seed, "sha256": engine.sha256, "transition_items": len(items)}
+    print(json.dumps(said | reliability_scores(judged)))
 
 
 if __name__ == "__main__":
