@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,10 @@ import pytest
 from toy_comparison import Toy
 
 from training import milestones
-from training.compare import ask, learners, report, runner
+from training.compare import ask, learners, runner
 from training.compare.__main__ import main
-from training.compare.claims import CLAIMS, MEASURES, SECONDS
 from training.compare.runner import Run, Runner
-from training.compare.settings import LEARNERS, VARIANTS, Comparison
+from training.compare.settings import LEARNERS, Comparison
 from training.fit import FitConfig, fit
 from training.parallel import Stage
 from training.state import StateError
@@ -156,31 +154,3 @@ def test_nothing_to_report_is_said(tmp_path: Path, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit) as stopped:
         main(["report", "--runs", str(tmp_path), "--results", str(tmp_path / "x.json")])
     assert "training.compare run" in str(stopped.value)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_the_whole_comparison_at_toy_size(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    main(["quick", "--out", str(tmp_path)])
-    said = json.loads((tmp_path / "compare.json").read_text())
-    assert set(said["learners"]) == {*LEARNERS, *VARIANTS} and said["seeds"] == [1, 2]
-    for name, one in said["learners"].items():
-        assert one["steps"] == [2, 4] and len(one["seconds"]) == 2
-        assert len(one["scores"]["vqa_macro"]) == 2 and "vqa_macro_blind" in one["scores"]
-        for curve_ in one["scores"].values():
-            for bounds in curve_:
-                assert bounds["low"] <= bounds["value"] <= bounds["high"], name
-    assert "scene_caption_match" in said["learners"]["symbolic"]["scores"]
-    assert "transition_accuracy" not in said["learners"]["symbolic"]["scores"]
-    assert "scene_caption_match" not in said["learners"]["dual"]["scores"]
-    assert [claim["measure"] for claim in said["claims"]] == [claim.measure for claim in CLAIMS]
-    verdicts = {claim["verdict"] for claim in said["claims"] if claim["at"] != SECONDS}
-    assert verdicts <= {"holds", "the opposite holds", "no difference shown"}
-    assert said["chance"]["scene_caption_r1_of_100"] == pytest.approx(0.01)
-    assert {"answer_ms", "caption_ms", "step_s"} <= set(said["cost_ratios"]["token"])
-    assert (tmp_path / "compare.png").stat().st_size > 10_000
-    printed = capsys.readouterr().out
-    assert all(measure in printed for measure in MEASURES)
-    assert report.COST in {path.name for path in (tmp_path / "runs").iterdir()}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -110,27 +108,3 @@ def test_runs_and_packages_that_are_missing_are_named() -> None:
 def test_an_unknown_result_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit, match="no result 'wrld'; use some of tabletop, world"):
         command.main(only=["wrld"])
-
-
-@pytest.mark.slow
-def test_all_results_at_toy_size(tmp_path: Path) -> None:
-    """As `make results QUICK=1` does it: every table but those of the running nodes is new."""
-    before = {page: (DOCS / page).read_text() for page in pages.PAGES}
-    subprocess.run(
-        [sys.executable, "-m", "training.results", "--quick", "true", "--out", str(tmp_path)],
-        check=True,
-    )
-    made = {file.stem for file in (tmp_path / "results").glob("*.json")}
-    assert made >= {r.name for r in RESULTS if (r.quick or r.runs) and not r.package}
-    tables = {name: text for _, name, text in _tables(tmp_path)}
-    for _, name, text in _tables(DOCS):
-        assert tables[name].strip() and tables[name] != text, name
-    assert before == {page: (DOCS / page).read_text() for page in pages.PAGES}
-
-
-def _tables(docs: Path) -> list[tuple[str, str, str]]:
-    return [
-        (page, found.group(2), found.group())
-        for page in pages.PAGES
-        for found in pages.MARKED.finditer((docs / page).read_text())
-    ]
