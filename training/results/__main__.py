@@ -26,16 +26,27 @@ DOCS = Path(os.path.relpath(Path(__file__).resolve().parents[2] / "docs"))
 
 
 def regenerate(docs: Path, only: list[str], quick: bool) -> None:
-    """Measure what can be measured here, and write the pages."""
+    """Measure what can be measured here, and write the pages.
+
+    Raises:
+        ConfigError: some could not be measured; the others were, and stand in the pages.
+    """
+    failed = []
     for result in _chosen(only):
         if quick and result.quick is None:
             continue
         missing = result.missing()
         if missing:
             print(f"{result.name}: left as it is: {missing}", flush=True)
-        else:
+            continue
+        try:
             measure(result, docs / "results", quick)
+        except ConfigError as error:
+            failed.append(str(error))
+            print(failed[-1], flush=True)
     pages.fill(docs)
+    if failed:
+        raise ConfigError("not measured: " + "; ".join(failed))
 
 
 def _chosen(only: list[str]) -> list[Result]:

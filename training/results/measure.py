@@ -30,10 +30,9 @@ def measure(result: Result, folder: Path, quick: bool = False, say: Say = print)
     if result.out:
         return
     try:
-        figures = json.loads(lines[-1])
-    except (IndexError, json.JSONDecodeError) as error:
+        said = provenance.facts(told) | json.loads(lines[-1])
+    except (IndexError, TypeError, json.JSONDecodeError) as error:
         raise ConfigError(f"{told}: its last line is no JSON object") from error
-    said = provenance.facts(told) | figures
     (folder / f"{result.name}.json").write_text(json.dumps(said, indent=2) + "\n")
 
 

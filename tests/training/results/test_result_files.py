@@ -105,6 +105,23 @@ def test_runs_and_packages_that_are_missing_are_named() -> None:
     assert not Result("x", ("y",), runs="docs", trained_by="z").missing()
 
 
-def test_an_unknown_result_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_fails_does_not_hold_up_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for page in pages.PAGES:
+        (tmp_path / page).parent.mkdir(exist_ok=True)
+        (tmp_path / page).write_text((DOCS / page).read_text())
+    broken = Result("rare", ("training.evaluate.rare", "--model", "nowhere"), ())
+    speed = Result("memory_speed", ("training.evaluate.memory_speed",), ("--entries", "300"))
+    lacking = Result("compare", ("training.compare", "report"), (), runs="no/such/runs")
+    monkeypatch.setattr(command, "RESULTS", (broken, lacking, speed))
+    with pytest.raises(ConfigError, match=r"not measured: .*rare --model nowhere failed"):
+        command.regenerate(tmp_path, [], quick=True)
+    assert Files(tmp_path / "results")["memory_speed"]["entries"] == 300
+    assert "compare: left as it is: no finished runs in no/such/runs" in capsys.readouterr().out
+    assert "`memory_speed.json`" in (tmp_path / pages.PAGES[1]).read_text()
+
+
+def test_an_unknown_result_is_told() -> None:
     with pytest.raises(SystemExit, match="no result 'wrld'; use some of tabletop, world"):
         command.main(only=["wrld"])
