@@ -113,7 +113,9 @@ def measure(config: XEncoders, out: Path, say: Say = print) -> None:
                 "sha256": checkpoint.describe(config.comparison.model).sha256[checkpoint.WEIGHTS],
                 "scores": scores,
             }
-            file.write_text(json.dumps(said, indent=2) + "\n")
+            partial = file.with_suffix(".partial")
+            partial.write_text(json.dumps(said, indent=2) + "\n")
+            partial.replace(file)
 
 
 def report(out: Path, results: Path) -> Said:
@@ -122,10 +124,11 @@ def report(out: Path, results: Path) -> Said:
     Raises:
         ConfigError: there is none.
     """
-    files = sorted(out.glob(f"*/{SCORES}"), key=lambda file: file.stat().st_mtime)
+    files = {file.parent.name: file for file in sorted(out.glob(f"*/{SCORES}"))}
     if not files:
         raise ConfigError(f"no finished way in {out}; run python -m training.compare x_encoders")
-    found = {file.parent.name: json.loads(file.read_text()) for file in files}
+    names = [*(name for name in ways() if name in files), *(n for n in files if n not in ways())]
+    found = {name: json.loads(files[name].read_text()) for name in names}
     first = next(iter(found.values()))
     said = provenance.facts(provenance.command()) | {
         "trained_at": sorted({one["commit"] for one in found.values()}),
