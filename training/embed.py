@@ -114,7 +114,9 @@ class EmbedStage:
     def tokens(self, batch: dict[str, Tensor]) -> Tensor:
         """Visual tokens (B, T, N, D) of a batch: those it brings, or those of its pixels."""
         if "tokens_BTND" in batch:
-            return batch["tokens_BTND"].float()
+            known_BTND = batch["tokens_BTND"]
+            # The cache keeps half the bits; what was encoded in this step stays as it is.
+            return known_BTND.float() if known_BTND.dtype == torch.float16 else known_BTND
         with torch.set_grad_enabled(self._settings.x_lr_share > 0 and torch.is_grad_enabled()):
             tokens_BTND: Tensor = self._model.x_encoder(normalise(batch["pixels_BTCHW"]))
         return tokens_BTND

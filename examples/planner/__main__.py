@@ -226,14 +226,12 @@ def _report(wanted: Sequence[Goal], score: Score, first_seed: int) -> None:
     _say("")
     for line in score.lines():
         _say(line)
-    figures = (
-        {"seed": first_seed}
-        | score.figures()
-        | {
-            "random_goals_reached": round(baselines.random_share(wanted), 3),
-            "oracle_goals_reached": round(baselines.oracle_share(wanted), 3),
-        }
-    )
+    figures = {
+        "seed": first_seed,
+        **score.figures(),
+        "random_goals_reached": round(baselines.random_share(wanted), 3),
+        "oracle_goals_reached": round(baselines.oracle_share(wanted), 3),
+    }
     _say(json.dumps(figures))
 
 

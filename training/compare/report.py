@@ -125,22 +125,20 @@ def write(out: Path, results: Path, picture: Path) -> dict[str, object]:
 
 
 def _said(found: Results) -> dict[str, object]:
-    return (
-        provenance.facts(provenance.command())
-        | found.origin
-        | {
-            "seed": found.comparison["items"]["seed"],
-            "world_version": WORLD_VERSION,
-            "seeds": found.seeds,
-            "comparison": found.comparison,
-            "claims": [_claimed(found, index) for index in range(len(CLAIMS))],
-            "claims_level": LEVEL,
-            "learners": {one.name: _of_learner(found, one) for one in found.learnt},
-            "chance": {name: found.chance(measure) for name, measure in MEASURES.items()},
-            "cost": found.cost,
-            "cost_ratios": _ratios(found.cost),
-        }
-    )
+    return {
+        **provenance.facts(provenance.command()),
+        **found.origin,
+        "seed": found.comparison["items"]["seed"],
+        "world_version": WORLD_VERSION,
+        "seeds": found.seeds,
+        "comparison": found.comparison,
+        "claims": [_claimed(found, index) for index in range(len(CLAIMS))],
+        "claims_level": LEVEL,
+        "learners": {one.name: _of_learner(found, one) for one in found.learnt},
+        "chance": {name: found.chance(measure) for name, measure in MEASURES.items()},
+        "cost": found.cost,
+        "cost_ratios": _ratios(found.cost),
+    }
 
 
 def _claimed(found: Results, index: int) -> dict[str, object]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -165,7 +166,7 @@ def finished(out: Path) -> dict[str, list[Run]]:
     return {name: sorted(found[name], key=lambda run: run.seed) for name in names}
 
 
-def origin(out: Path, runs: Mapping[str, Sequence[Run]]) -> dict[str, object]:
+def origin(out: Path, runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
     """Commits of the source that trained these runs, and digest of the weights they began with."""
     files = (run.folder(out) / RUN for some in runs.values() for run in some)
     said = [json.loads(file.read_text()) for file in files]

@@ -19,8 +19,8 @@ import torch
 from training.compare import ask, tasks
 from training.compare.bootstrap import Answers, estimate
 from training.compare.claims import BLIND, MEASURES
-from training.compare.runner import Runner
-from training.compare.settings import Comparison, ablations
+from training.compare.runner import Runner, finished, origin
+from training.compare.settings import FIRST_SEED, Comparison, ablations
 from training.embed import EmbedSettings
 from training.fit import FitConfig
 from training.runs import DataConfig, EmbedRun, Recipe, XEncoderRun
@@ -32,7 +32,8 @@ from vljepa_ros.config import ConfigError
 from vljepa_ros.model import checkpoint
 from vljepa_ros.model.vljepa import VLJepa
 
-LEARNER, RECIPE, SCORES = "base", "x_encoders", "scores.json"
+LEARNER, RECIPE = "base", "x_encoders"
+MODEL, PREDICTOR, SCORES = "model", "predictor", "scores.json"
 Say = Callable[[str], None]
 Said = dict[str, object]
 
@@ -85,7 +86,7 @@ class XEncoders:
     asked: tuple[RendererName, ...] = ("painter", "mujoco")
     """Whose pictures of the test streams."""
     data: DataConfig = field(
-        default_factory=lambda: DataConfig(cache="runs/x-encoders", episodes=400)
+        default_factory=lambda: DataConfig("runs/x-encoders", FIRST_SEED, episodes=400)
     )
     """Streams; a renderer's are cached in a folder of its own, `<cache>-<renderer>`."""
     seed: int = 0
@@ -100,22 +101,33 @@ class XEncoders:
 
 
 def measure(config: XEncoders, out: Path, say: Say = print) -> None:
-    """Train and ask, as far as that is not done; `<out>/<way>/scores.json` keeps what came out."""
+    """Train and ask, as far as that is not done; `<out>/<way>/scores.json` keeps what came out.
+
+    Raises:
+        ConfigError: a way was finished with other settings.
+    """
     for name, way in config.ways.items():
         file = out / name / SCORES
-        if not file.exists():
-            scores = _way(config, way, out / name, say)
-            said = {
-                "way": asdict(way),
-                "seed": config.comparison.items.seed,
-                "predictor_seeds": config.comparison.seeds,
-                "commit": provenance.commit(),
-                "sha256": checkpoint.describe(config.comparison.model).sha256[checkpoint.WEIGHTS],
-                "scores": scores,
-            }
-            partial = file.with_suffix(".partial")
-            partial.write_text(json.dumps(said, indent=2) + "\n")
-            partial.replace(file)
+        asked: Said = {"way": asdict(way), "seed": config.comparison.items.seed}
+        asked |= {"predictor_seeds": list(config.comparison.seeds)}
+        if file.exists():
+            there = json.loads(file.read_text())
+            if any(there[key] != wanted for key, wanted in asked.items()):
+                raise ConfigError(f"{file} is of other settings; give another --out")
+            continue
+        scores = _way(config, way, out / name, say)
+        said = asked | _origin(config, out / name) | {"scores": scores}
+        partial = file.with_suffix(".partial")
+        partial.write_text(json.dumps(said, indent=2) + "\n")
+        partial.replace(file)
+
+
+def _origin(config: XEncoders, out: Path) -> Said:
+    """Commits that trained X-encoder and predictors, and the weights whose targets they learnt."""
+    predictors = origin(out / PREDICTOR, finished(out / PREDICTOR))["trained_at"]
+    encoder = checkpoint.describe(out / MODEL).meta["commit"]
+    weights = checkpoint.describe(config.comparison.model).sha256[checkpoint.WEIGHTS]
+    return {"trained_at": sorted({encoder, *predictors}), "sha256": weights}
 
 
 def report(out: Path, results: Path) -> Said:
@@ -131,7 +143,7 @@ def report(out: Path, results: Path) -> Said:
     found = {name: json.loads(files[name].read_text()) for name in names}
     first = next(iter(found.values()))
     said = provenance.facts(provenance.command()) | {
-        "trained_at": sorted({one["commit"] for one in found.values()}),
+        "trained_at": sorted({commit for one in found.values() for commit in one["trained_at"]}),
         "sha256": ", ".join(sorted({one["sha256"] for one in found.values()})),
         "seed": first["seed"],
         "seeds": first["predictor_seeds"],
@@ -162,7 +174,7 @@ def _way(config: XEncoders, way: Way, out: Path, say: Say) -> dict[str, object]:
     comparison = replace(
         config.comparison, model=str(model), learners=(LEARNER,), data=config.data_of(way)
     )
-    runner = Runner(comparison, out / "predictor", say)
+    runner = Runner(comparison, out / PREDICTOR, say)
     runner.run()
     learners = [runner.trained(LEARNER, seed) for seed in comparison.seeds]
     found: dict[str, object] = {}
@@ -176,7 +188,7 @@ def _way(config: XEncoders, way: Way, out: Path, say: Say) -> dict[str, object]:
 
 def _model(config: XEncoders, way: Way, out: Path) -> Path:
     """A checkpoint with the X-encoder of this way; Y-encoder and tokenizer are the comparison's."""
-    made, start = out / "model", out / "start"
+    made, start = out / MODEL, out / "start"
     if (made / checkpoint.CONFIG).exists():  # written last
         return made
     model, tokenizer = checkpoint.load(config.comparison.model)
@@ -192,7 +204,8 @@ def _model(config: XEncoders, way: Way, out: Path) -> Path:
         chain = Chain(replace(recipe, model=model.config), out / "chain")
         chain.run()
         model = chain.model
-    checkpoint.save(model, tokenizer, made, {"recipe": RECIPE})
+    meta = {"recipe": RECIPE, "commit": provenance.commit()}
+    checkpoint.save(model, tokenizer, made, meta)
     return made
 
 

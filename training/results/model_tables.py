@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from training.results.figures import Figures, Files, interval, markdown, number
 
 PACES = {"busy": "busy (half of the time idle)", "calm": "calm (four fifths)"}
@@ -14,11 +12,9 @@ def selective(files: Files) -> str:
     rows = []
     for pace, words in PACES.items():
         needed = [said[f"{who}decodes_per_event_{pace}"] for who in ("", "uniform_", "oracle_")]
-        gain = {end: said[f"selective_gain_{pace}{end}"] for end in ("", "_low", "_high")}
-        found = {"value": gain[""], "low": gain["_low"], "high": gain["_high"]}
         hits = [number(said[f"{name}_{pace}"]) for name in ("hits", "every_step_hits")]
         decodes = " / ".join(number(value, 2) for value in needed)
-        rows.append([words, decodes, f"{interval(found)}", " of ".join(hits)])
+        rows.append([words, decodes, _gain(said, f"selective_gain_{pace}"), " of ".join(hits)])
     head = ["", "decodes an event for equal quality: ours / fixed rate / oracle",
             "`selective_gain`", "events hit, of those that decoding every step hits"]  # fmt: skip
     return markdown(head, rows)
@@ -32,18 +28,18 @@ def selective_curve(files: Files) -> str:
             for name in ("online", "uniform", "ward_publish", "ward_middle")
         ]
         above = interval(found["differences"]["online - ward_publish"], sign=True, places=2)
-        ends = {"value": "", "low": "_low", "high": "_high"}
-        gain = {end: found[f"selective_gain{name}"] for end, name in ends.items()}
-        rows.append([f"{100 * float(idle):.0f} %", *areas, above, _gain(gain)])
+        gain = _gain(found, "selective_gain")
+        rows.append([f"{100 * float(idle):.0f} %", *areas, above, gain])
     head = ["idle", "ours, online", "fixed rate", "offline Ward, published",
             "offline Ward, at its middles (the paper's)", "ours − Ward published",
             "`selective_gain`"]  # fmt: skip
     return markdown(head, rows)
 
 
-def _gain(found: Mapping[str, float | None]) -> str:
-    known = {end: value for end, value in found.items() if value is not None}
-    return interval(known) if len(known) == len(found) else number(found["value"])
+def _gain(said: Figures, name: str) -> str:
+    """With its interval, which few streams do not have."""
+    ends = {"value": said[name], "low": said[f"{name}_low"], "high": said[f"{name}_high"]}
+    return number(said[name]) if None in ends.values() else interval(ends)
 
 
 WORLD: dict[str, tuple[str, str, str]] = {

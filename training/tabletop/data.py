@@ -70,8 +70,8 @@ class TabletopData:
         return EmbedData(
             WindowBatches(seen, *args, fit.seed, parts),
             [validation[step] for step in range(VALIDATION_BATCHES)],
-            pixels,
-            seen.grid if run.learn.grounding else None,
+            pixels=pixels,
+            grid=seen.grid if run.learn.grounding else None,
         )
 
     def decode(self, run: YDecoderRun, model: VLJepa) -> Dataset[dict[str, Tensor]]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
+import pytest
 import torch
 from toy_comparison import Toy
 
 from training.compare.quick import quick_x_encoders
 from training.compare.x_encoders import LEARNER, SCORES, measure, report, table
+from vljepa_ros.config import ConfigError
 from vljepa_ros.model import checkpoint
 
 LEARNT = ("labels", "texts", "labels_then_texts")
@@ -47,10 +50,14 @@ def test_each_way_has_its_own_x_encoder_and_the_rest_in_common(toy: Toy, tmp_pat
         assert all(0 <= s["low"] <= s["value"] <= s["high"] <= 1 for s in scores.values())
         assert f"{way} asked about painter: action_accuracy " in table(found)
         assert found["ways"][way]["predictor_seeds"] == [1, 2]
+    assert len(found["trained_at"]) == 1 and found["sha256"]
 
     again: list[str] = []
     measure(config, tmp_path, again.append)
     assert not again  # nothing is done twice
+    other = dataclasses.replace(config, ways={"taken": config.ways["texts"]})
+    with pytest.raises(ConfigError, match="other settings; give another --out"):
+        measure(other, tmp_path, again.append)
     (tmp_path / "taken" / SCORES).unlink()
     measure(config, tmp_path, again.append)
     assert not [line for line in again if line.startswith("run ")]  # nor trained twice

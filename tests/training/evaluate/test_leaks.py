@@ -12,8 +12,14 @@ from training.tabletop.splits import TEST_SEEDS
 from vljepa_ros.config import ConfigError
 
 
-def shared(capsys: pytest.CaptureFixture[str], **settings: object) -> dict[str, int]:
-    leaks.main(**settings)  # type: ignore[arg-type]
+def shared(
+    capsys: pytest.CaptureFixture[str],
+    seed: int,
+    episodes: int,
+    split: str,
+    trained: tuple[tuple[int, int], ...],
+) -> dict[str, int]:
+    leaks.main(seed, episodes, split, trained)
     found: dict[str, int] = json.loads(capsys.readouterr().out)
     return found
 
@@ -21,14 +27,14 @@ def shared(capsys: pytest.CaptureFixture[str], **settings: object) -> dict[str, 
 def test_test_streams_show_no_scene_of_training_streams(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    found = shared(capsys, episodes=100, trained=((0, 150), (10_000, 10_150)))
+    found = shared(capsys, TEST_SEEDS.start, 100, "test", ((0, 150), (10_000, 10_150)))
     assert found["scenes_trained_on"] == 0
     assert found["streams"] == 100 and found["trained_streams"] == 300
     assert found["scenes"] == 1100 and found["trained_scenes"] > 2000
 
 
 def test_a_stream_that_was_trained_on_is_noticed(capsys: pytest.CaptureFixture[str]) -> None:
-    found = shared(capsys, seed=7, episodes=1, split="train", trained=((5, 9),))
+    found = shared(capsys, 7, 1, "train", ((5, 9),))
     assert found["scenes_trained_on"] == found["scenes"] == 11
 
 
