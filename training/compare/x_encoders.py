@@ -109,7 +109,8 @@ def measure(config: XEncoders, out: Path, say: Say = print) -> None:
     for name, way in config.ways.items():
         file = out / name / SCORES
         asked: Said = {"way": asdict(way), "seed": config.comparison.items.seed}
-        asked |= {"predictor_seeds": list(config.comparison.seeds)}
+        asked |= {"predictor_seeds": config.comparison.seeds}
+        asked = json.loads(json.dumps(asked))  # as the file has it: no tuples
         if file.exists():
             there = json.loads(file.read_text())
             if any(there[key] != wanted for key, wanted in asked.items()):
