@@ -6,6 +6,7 @@ Shapes: b local rows, B rows of all ranks, rank after rank.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,11 @@ from vljepa_ros.config import ConfigError
 TIMEOUT_S = 1800.0
 """A rank that hangs (one that dies is seen at once) stops the others after so long; the first rank
 may prepare data for the others meanwhile."""
+
+SETTLES_S = 0.2
+"""Gloo's threads take Python's lock for a moment to drop what a backward pass exchanged. PyTorch's
+caches of shardings keep these threads to the end of the process, which aborts if they want the lock
+while it ends; and whoever ends a group while it has the lock waits for them for ever."""
 
 
 @dataclass(frozen=True)
@@ -147,10 +153,18 @@ def ranks(kind: str = "cpu", timeout_s: float = TIMEOUT_S) -> Iterator[Ranks]:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     # Gloo beside NCCL: checkpoints are written from host memory while training goes on.
     backend = "cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
+    with connected(backend, timeout=timedelta(seconds=timeout_s)) as these:
+        yield these
+
+
+@contextmanager
+def connected(backend: str, **how: Any) -> Iterator[Ranks]:
+    """A process group (`how`: as `init_process_group` takes it) as long as the block lasts."""
+    dist.init_process_group(backend, **how)
     try:
         yield of_process()
     finally:
+        time.sleep(SETTLES_S)
         dist.destroy_process_group()
 
 

@@ -9,10 +9,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.distributed import init_process_group
 from torch.multiprocessing.spawn import start_processes
 
-from training.distributed import Ranks, ranks
+from training.distributed import Ranks, connected
 
 Job = Callable[[Ranks], dict[str, Tensor]]
 
@@ -25,10 +24,7 @@ def in_processes(world: int, job: Job, folder: Path) -> list[dict[str, Tensor]]:
 
 def _run(rank: int, world: int, job: Job, folder: str) -> None:
     torch.set_num_threads(1)
-    init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=world)
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-    try:
-        with ranks() as these:
-            save_file(job(these), f"{folder}/{rank}.safetensors")
-    finally:
-        torch.distributed.destroy_process_group()
+    store = f"file://{folder}/store"
+    with connected("gloo", init_method=store, rank=rank, world_size=world) as these:
+        save_file(job(these), f"{folder}/{rank}.safetensors")
