@@ -123,6 +123,7 @@ def _of_machine() -> Iterator[Result]:
     yield Result("bench", (bench,), out="--out")
     yield Result("cameras", (f"{bench}.cameras",), out="--out")
     yield Result("demo", ("examples.demo", "--plain"))
+    yield Result("planner_nodes", ("examples.planner",))
     speed = ("training.evaluate.memory_speed", "--entries", "1000000")
     yield Result("memory_speed", speed, ("--entries", "2000"))
     yield Result("training", ("training.bench",), out="--out")

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vljepa_ros import provenance
+from vljepa_ros import paths, provenance
+from vljepa_ros.model import checkpoint
 from vljepa_ros.ros.bench.figures import GOALS, Round, reached
 from vljepa_ros.ros.bench.query_figures import BATCHES, Loaded
 
@@ -151,8 +152,10 @@ def write(
     options: argparse.Namespace,
     image: str,
 ) -> None:
-    """All figures with machine, date, seed, commit and command."""
+    """All figures with machine, date, seed, commit, command and the weights that ran."""
+    weights = checkpoint.describe(options.model or paths.default_model()).sha256
     facts = provenance.facts(provenance.command()) | {
+        "sha256": weights[checkpoint.WEIGHTS],
         "seed": options.seed,
         "threads": options.threads,
         "image": image,
