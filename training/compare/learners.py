@@ -13,7 +13,7 @@ from training.compare.dense_labels import LabelBatches
 from training.compare.embedding_learners import DualLearner, JepaLearner
 from training.compare.frozen import Frozen
 from training.compare.learner import Learner
-from training.compare.settings import Comparison
+from training.compare.settings import BRIEF, Comparison
 from training.compare.symbolic import SymbolicLearner
 from training.compare.token_learner import TokenLearner
 from training.tabletop import cache as tabletop_cache
@@ -74,6 +74,7 @@ def make(name: str, frozen: Frozen, streams: Streams, seed: int) -> Learner:
         "dual": lambda: DualLearner(frozen, streams.batches(seed)),
         "symbolic": lambda: SymbolicLearner(frozen, streams.labels(seed)),
     }
+    name = BRIEF.get(name, name)
     if name in ABLATIONS:
         return AblatedLearner(frozen, streams.batches(seed), ABLATIONS[name])
     if name not in makers:

@@ -22,12 +22,14 @@ from training.compare.ablations import ABLATIONS
 from training.compare.bootstrap import Answers
 from training.compare.frozen import Frozen
 from training.compare.learner import Learner
-from training.compare.settings import LEARNERS, VARIANTS, Comparison, ItemsConfig
+from training.compare.settings import BRIEF, LEARNERS, VARIANTS, Comparison, ItemsConfig
+from training.compare.text_targets import with_text_targets
 from training.fit import fit
 from vljepa_ros import provenance
 from vljepa_ros.config import ConfigError, to_dict
+from vljepa_ros.model import checkpoint
 
-COMPARISON, RUN, ITEMS = "comparison.json", "run.json", "items.npz"
+COMPARISON, RUN, ITEMS, TARGETS = "comparison.json", "run.json", "items.npz", "targets"
 MAY_DIFFER = ("learners", "seeds")
 """A comparison can be widened in the same folder."""
 
@@ -57,7 +59,14 @@ class Runner:
         """
         self.comparison, self.out, self._say = comparison, out, say
         _claim(out, comparison)
-        self.frozen = Frozen(comparison.model, comparison.fit.device)
+        self.frozen = Frozen(self._checkpoint(), comparison.fit.device)
+
+    def _checkpoint(self) -> str | Path:
+        config = self.comparison
+        if config.y_encoder is None:
+            return config.model
+        targets = self.out / TARGETS
+        return with_text_targets(config.model, config.y_encoder, config.data, targets)
 
     @cached_property
     def streams(self) -> learners.Streams:
@@ -82,11 +91,13 @@ class Runner:
         rates = {name: self.learning_rate(name) for name in self.comparison.learners}
         for seed in self.comparison.seeds:
             for name, lr in rates.items():
-                self.complete(Run(name, seed, lr), self.comparison.steps, lambda: self.test)
+                self.complete(Run(name, seed, lr), self.comparison.steps_of(name), lambda: self.test)
 
     def learning_rate(self, name: str) -> float:
         """The best of the grid by the tuning seed and the tuning streams."""
-        name = VARIANTS.get(name, name)
+        name = (VARIANTS | BRIEF).get(name, name)
+        if name in self.comparison.rates:
+            return self.comparison.rates[name]
         comparison, last = self.comparison, self.comparison.steps[-1]
         if len(comparison.lrs) == 1:
             return comparison.lrs[0]
@@ -107,7 +118,9 @@ class Runner:
         if not todo:
             return
         self._say(f"run {folder.relative_to(self.out)}")
-        config = replace(self.comparison.fit, lr=run.lr, seed=run.seed, keep_at=tuple(steps))
+        config = replace(
+            self.comparison.fit, steps=steps[-1], lr=run.lr, seed=run.seed, keep_at=tuple(steps)
+        )
         torch.manual_seed(run.seed)
         learner = learners.make(run.learner, self.frozen, self.streams, run.seed)
         fit(learner, config, folder, self._say)
@@ -115,7 +128,7 @@ class Runner:
             milestones.restore(folder, step, learner.module())
             worth = ask.ask(learner, asked(), last=step == steps[-1])
             ask.save(_worth(folder, step), worth)
-        _describe(folder, run, steps, learner, self.frozen)
+        _describe(folder, run, steps, learner, self.comparison.model)
 
     def trained(self, name: str, seed: int | None = None) -> Learner:
         """A learner as a seed left it, without one the first."""
@@ -162,7 +175,7 @@ def finished(out: Path) -> dict[str, list[Run]]:
             found.setdefault(said["learner"], []).append(
                 Run(said["learner"], said["seed"], said["lr"])
             )
-    names = [name for name in (*LEARNERS, *VARIANTS, *ABLATIONS) if name in found]
+    names = [name for name in (*LEARNERS, *VARIANTS, *BRIEF, *ABLATIONS) if name in found]
     return {name: sorted(found[name], key=lambda run: run.seed) for name in names}
 
 
@@ -181,12 +194,13 @@ def _worth(folder: Path, step: int) -> Path:
 
 
 def _describe(
-    folder: Path, run: Run, steps: Sequence[int], learner: Learner, frozen: Frozen
+    folder: Path, run: Run, steps: Sequence[int], learner: Learner, model: str
 ) -> None:
     seconds = {step: milestones.restore(folder, step, learner.module()).seconds for step in steps}
     said = {"learner": run.learner, "seed": run.seed, "lr": run.lr}
     said |= {"parameters": learner.parameters(), "trained_seconds": seconds}
-    said |= {"commit": provenance.commit(), "sha256": frozen.sha256}
+    sha256 = checkpoint.describe(model).sha256[checkpoint.WEIGHTS]
+    said |= {"commit": provenance.commit(), "sha256": sha256}
     (folder / RUN).write_text(json.dumps(said, indent=2) + "\n")
 
 

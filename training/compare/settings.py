@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from training.compare.ablations import ABLATIONS
 from training.fit import FitConfig
-from training.runs import DataConfig
+from training.runs import DataConfig, YEncoderRun
 from training.tabletop.splits import TEST_SEEDS, TUNE_SEEDS
 from training.tabletop.tasks import TaskMix
 
@@ -17,6 +18,8 @@ LEARNERS = ("jepa", "token", "dual", "symbolic")
 VARIANTS = {"jepa_own": "jepa", "token_deep": "token"}
 """Asked for by name, tuned as the learner behind it: InfoNCE with a row's own wrong candidates as
 further negatives; a token model as large as VL-JEPA with its Y-decoder."""
+BRIEF = {"token_brief": "token", "jepa_brief": "jepa"}
+"""As the learner behind it, with a schedule of its own that ends after fewer steps."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,26 @@ class Comparison:
     """One comparison. All learners see the same rows of the same batches in the same order."""
 
     model: str = "models/tabletop"
-    """Checkpoint whose X-encoder, Y-encoder, tokenizer and sizes are everybody's."""
-    learners: tuple[str, ...] = LEARNERS
+    """Checkpoint whose X-encoder, tokenizer and sizes are everybody's."""
+    y_encoder: FitConfig | None = field(
+        default_factory=lambda: replace(YEncoderRun().fit, threads=1)
+    )
+    """How the text targets come about, from texts alone; None = the checkpoint's, which have
+    learnt from images too."""
+    learners: tuple[str, ...] = (*LEARNERS, *BRIEF)
     seeds: tuple[int, ...] = (1, 2, 3)
     tuning_seed: int = 0
     lrs: tuple[float, ...] = (2.5e-4, 5e-4, 1e-3, 2e-3)
+    rates: Mapping[str, float] = field(
+        default_factory=lambda: {"jepa": 1e-3, "token": 1e-3, "dual": 2.5e-4, "symbolic": 2e-3}
+    )
+    """Learning rates that are known already, here the best of `lrs` with the shipped targets;
+    without a learner's, it is tuned."""
+    brief_steps: Mapping[str, int] = field(
+        default_factory=lambda: {"token_brief": 314, "jepa_brief": 176}
+    )
+    """`token` as long as 400 steps of `jepa` take, `jepa` as long as 400 of `dual`: by the costs
+    of the comparison before."""
     data: DataConfig = field(
         default_factory=lambda: DataConfig("runs/compare-cache", FIRST_SEED, episodes=400)
     )
@@ -70,11 +88,16 @@ class Comparison:
         halved = {max(1, round(self.fit.steps / 2**k)) for k in range(self.milestones)}
         return tuple(sorted(halved))
 
+    def steps_of(self, name: str) -> tuple[int, ...]:
+        """Steps at which this learner is asked; a brief one at its end alone."""
+        return (self.brief_steps[name],) if name in BRIEF else self.steps
+
 
 def ablations() -> Comparison:
     """The runs of `training.compare.ablations`, each shorter than one of the comparison.
 
-    One learning rate for all: the best for `jepa` when the comparison was first run.
+    One learning rate for all: the best for `jepa` when the comparison was first run. Text targets
+    are those of the model, which its Y-encoder has learnt with images.
     """
-    found = Comparison(lrs=(5e-4,), milestones=1)
+    found = Comparison(lrs=(5e-4,), rates={}, milestones=1, y_encoder=None)
     return replace(found, learners=tuple(ABLATIONS), fit=replace(found.fit, steps=300))
