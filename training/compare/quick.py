@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from training.compare.settings import LEARNERS, VARIANTS, Comparison, ItemsConfig
+from training.compare.settings import BRIEF, LEARNERS, VARIANTS, Comparison, ItemsConfig
 from training.compare.x_encoders import Way, XEncoders, by_labels, by_texts
 from training.runs import DataConfig, tabletop_tiny
 from training.train import Chain
@@ -23,9 +23,12 @@ def quick_comparison(folder: Path) -> Comparison:
     checkpoint.save(chain.model, chain.tokenizer, model, {"recipe": recipe.name})
     return Comparison(
         model=str(model),
-        learners=(*LEARNERS, *VARIANTS),
+        y_encoder=replace(recipe.y_encoder.fit, steps=2),
+        learners=(*LEARNERS, *VARIANTS, *BRIEF),
         seeds=(1, 2),
         lrs=(1e-3,),
+        rates={},
+        brief_steps={"token_brief": 3, "jepa_brief": 2},
         data=DataConfig(cache=str(folder / "cache"), episodes=4, render_workers=1),
         fit=replace(recipe.sft.fit, steps=4, batch_size=16),
         milestones=2,
@@ -45,4 +48,5 @@ def quick_x_encoders(toy: Comparison) -> XEncoders:
         "labels_then_texts": Way(labels=labels, texts=texts),
         "taken": Way(start=toy.model),
     }
-    return XEncoders(ways, ("painter",), toy.data, seed=7, comparison=toy)
+    comparison = replace(toy, y_encoder=None)
+    return XEncoders(ways, ("painter",), toy.data, seed=7, comparison=comparison)

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from training.compare import ask
-from training.compare.bootstrap import Answers, estimate
+from training.compare.bootstrap import Answers, difference, estimate
 from training.compare.claims import (
     ANSWERED,
     BLIND,
@@ -26,6 +26,7 @@ from training.compare.claims import (
     verdict,
 )
 from training.compare.runner import COMPARISON, ITEMS, RUN, Run, answers, finished, origin
+from training.compare.settings import BRIEF
 from training.evaluate.measures import Interval
 from training.tabletop.world import WORLD_VERSION
 from vljepa_ros import provenance
@@ -40,6 +41,9 @@ PANEL_IN, DPI = (3.0, 2.5), 110
 INK, FAINT = "#22272e", "#8c959f"
 COLOURS = {"jepa": "#1f6feb", "token": "#d1242f", "dual": "#1a7f37", "symbolic": "#8250df",
            "jepa_own": "#54aeff", "token_deep": "#ff8182"}  # fmt: skip
+BESIDE = (("jepa", "token_brief"), ("jepa_brief", "dual"), ("jepa", "dual"), ("jepa", "token"),
+          ("jepa", "token_deep"), ("jepa_own", "jepa"))  # fmt: skip
+"""Ends compared beside the claims; the first two pairs were trained equally long."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +75,13 @@ class Results:
         self.cost = json.loads((out / COST).read_text())
         self._items = ask.load(out / ITEMS)
         runs = finished(out)
+        self.runs = runs
         seeds = {name: [run.seed for run in some] for name, some in runs.items()}
         if len({tuple(some) for some in seeds.values()}) != 1:
             raise ConfigError(f"learners with different seeds {seeds}; run the comparison again")
         self.seeds = next(iter(seeds.values()))
         self.origin = origin(out, runs)
-        self.learnt = [self._learnt(name, some) for name, some in runs.items()]
+        self.learnt = [self._learnt(name, some) for name, some in runs.items() if name not in BRIEF]
         self.steps = sorted(int(step) for step in self.learnt[0].trained_seconds)
 
     def _learnt(self, name: str, runs: Sequence[Run]) -> Learnt:
@@ -98,6 +103,15 @@ class Results:
                 seconds = [one.step_s * s for s in steps[-len(there) :]]
                 found[one.name] = Curve(there, seconds)
         return found
+
+    def end(self, name: str, measure: Measure) -> Answers | None:
+        """What a learner answered at the end of its own schedule; None where there is no answer."""
+        if name not in self.runs:
+            return None
+        runs = self.runs[name]
+        said = json.loads((runs[0].folder(self._out) / RUN).read_text())
+        last = max(map(int, said["trained_seconds"]))
+        return answers(self._out, runs, last, measure.worth, measure.task, measure.by_kind)
 
     def chance(self, measure: Measure) -> float | None:
         """What guessing reaches."""
@@ -134,6 +148,7 @@ def _said(found: Results) -> dict[str, object]:
         "comparison": found.comparison,
         "claims": [_claimed(found, index) for index in range(len(CLAIMS))],
         "claims_level": LEVEL,
+        "beside": [_beside(found, *pair, name) for pair in BESIDE for name in MEASURES],
         "learners": {one.name: _of_learner(found, one) for one in found.learnt},
         "chance": {name: found.chance(measure) for name, measure in MEASURES.items()},
         "cost": found.cost,
@@ -146,6 +161,13 @@ def _claimed(found: Results, index: int) -> dict[str, object]:
     estimated = judge(claim, found.curves(MEASURES[claim.measure]))
     difference = None if estimated is None else _numbers(estimated)
     return asdict(claim) | {"difference": difference, "verdict": verdict(estimated)}
+
+
+def _beside(found: Results, ours: str, theirs: str, name: str) -> dict[str, object]:
+    """How far the end of `ours` lies above that of `theirs`; no claim, so at a level by itself."""
+    a, b = (found.end(learner, MEASURES[name]) for learner in (ours, theirs))
+    above = None if a is None or b is None else _numbers(difference(a, b))
+    return {"measure": name, "ours": ours, "theirs": theirs, "difference": above}
 
 
 def _of_learner(found: Results, one: Learnt) -> dict[str, object]:

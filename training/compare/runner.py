@@ -91,7 +91,9 @@ class Runner:
         rates = {name: self.learning_rate(name) for name in self.comparison.learners}
         for seed in self.comparison.seeds:
             for name, lr in rates.items():
-                self.complete(Run(name, seed, lr), self.comparison.steps_of(name), lambda: self.test)
+                self.complete(
+                    Run(name, seed, lr), self.comparison.steps_of(name), lambda: self.test
+                )
 
     def learning_rate(self, name: str) -> float:
         """The best of the grid by the tuning seed and the tuning streams."""
@@ -193,9 +195,7 @@ def _worth(folder: Path, step: int) -> Path:
     return folder / f"worth-{step:08d}.npz"
 
 
-def _describe(
-    folder: Path, run: Run, steps: Sequence[int], learner: Learner, model: str
-) -> None:
+def _describe(folder: Path, run: Run, steps: Sequence[int], learner: Learner, model: str) -> None:
     seconds = {step: milestones.restore(folder, step, learner.module()).seconds for step in steps}
     said = {"learner": run.learner, "seed": run.seed, "lr": run.lr}
     said |= {"parameters": learner.parameters(), "trained_seconds": seconds}
