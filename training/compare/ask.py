@@ -29,20 +29,20 @@ ANSWERED = "_answered"
 def ask(learner: Learner, tasks: Tasks, last: bool) -> Worth:
     """Every task's worth; at the end of a run with pools, and with videos shuffled (blind)."""
     found: Worth = {}
-    for name, choices in tasks.choices.items():
+    pools = {f"{name}_r1": some for name, some in tasks.pools.items()} if last else {}
+    for name, choices in (tasks.choices | pools).items():
         found |= choose(learner, name, choices, choices.clips)
         if last:
-            rng = np.random.default_rng(41)
-            rows = shuffled_rows(rng, choices.episode_R.tolist())
-            shuffled = [choices.seen[row].tokens_TND for row in rows]
+            shuffled = [choices.seen[row].tokens_TND for row in _other_rows(choices.episode_R)]
             found[name + BLIND] = choose(learner, name, choices, shuffled)[name]
-    if last:
-        for name, pools in tasks.pools.items():
-            found |= choose(learner, f"{name}_r1", pools, pools.clips)
     for name, captions in tasks.captions.items():
         if learner.speaks(captions.query):
-            found |= speak(learner, name, captions)
+            found |= speak(learner, name, captions, blind=last)
     return found
+
+
+def _other_rows(episode_R: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return shuffled_rows(np.random.default_rng(41), episode_R.tolist())
 
 
 def choose(learner: Learner, name: str, choices: Choices, clips: Sequence[Tokens]) -> Worth:
@@ -64,9 +64,17 @@ def _answers(scores_C: Scores) -> bool:
     return not bool(np.isnan(scores_C).any())
 
 
-def speak(learner: Learner, name: str, captions: Captions) -> Worth:
+def speak(learner: Learner, name: str, captions: Captions, blind: bool = False) -> Worth:
     """Free captions: whether the meaning is the truth's, and how near the wording comes."""
     texts = learner.captions(captions.clips, [captions.query] * len(captions.seen))
+    found = _spoken(name, texts, captions)
+    if blind:
+        others = [texts[row] for row in _other_rows(captions.episode_R)]
+        found |= {key + BLIND: worth for key, worth in _spoken(name, others, captions).items()}
+    return found
+
+
+def _spoken(name: str, texts: Sequence[str], captions: Captions) -> Worth:
     said = [language.parse(text) for text in texts]
     same = (a == b for a, b in zip(said, captions.meanings, strict=True))
     return {

@@ -39,9 +39,7 @@ MEASURES = {
     "scene_caption_r1_of_100": Measure("scene_caption_r1", "scene_caption_r1"),
 }
 BLIND = {
-    f"{name}_blind": Measure(f"{m.worth}_blind", m.task, m.by_kind)
-    for name, m in MEASURES.items()
-    if m.worth in ("action", "vqa", "transition")
+    f"{name}_blind": Measure(f"{m.worth}_blind", m.task, m.by_kind) for name, m in MEASURES.items()
 }
 ANSWERED = {
     f"{name}_answered": Measure(f"{m.worth}_answered", m.task)
