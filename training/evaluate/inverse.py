@@ -13,6 +13,7 @@ from training.evaluate.blind import shuffled_rows
 from training.evaluate.blind_choices import blind
 from training.evaluate.choices import Item, accuracy, answered, item_of, predicted
 from training.evaluate.observe import Observed
+from training.evaluate.rewording import rewording
 from training.tabletop.transitions import inverse
 from training.tabletop.world import Episode, Segment
 from vljepa_ros.model.engine import Embeddings, Engine
@@ -52,6 +53,7 @@ def score_inverse(
     windows: Sequence[Observed],
     episodes: Sequence[Episode],
     seed: int,
+    split: str = "test",
 ) -> dict[str, float]:
     """Scores of inverse transitions, named as in docs/evaluation.md.
 
@@ -60,7 +62,7 @@ def score_inverse(
     """
     query = engine.config.inverse_query
     asked = steps(moments, episodes, query, seed)
-    items = [step.item for step in asked]
+    items = list(map(rewording(split, seed), (step.item for step in asked)))
     right_R, shuffled_R = None, None
     clips, clips_blind = float("nan"), 1 / CLIP_CANDIDATES
     if engine.can_imagine and asked:

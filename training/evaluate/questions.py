@@ -11,6 +11,7 @@ from training.evaluate.blind import shuffled_rows
 from training.evaluate.blind_choices import blind
 from training.evaluate.choices import Item, answered, by_kind, macro, predicted
 from training.evaluate.observe import Observed
+from training.evaluate.rewording import rewording
 from training.tabletop.questions import questions
 from training.tabletop.windows import WindowTruth, truth
 from training.tabletop.world import Episode
@@ -18,7 +19,11 @@ from vljepa_ros.model.engine import Engine
 
 
 def score_questions(
-    engine: Engine, moments: Sequence[Observed], windows: Sequence[Observed], seed: int
+    engine: Engine,
+    moments: Sequence[Observed],
+    windows: Sequence[Observed],
+    seed: int,
+    split: str = "test",
 ) -> dict[str, float]:
     """Scores of questions, named as in docs/evaluation.md.
 
@@ -26,9 +31,10 @@ def score_questions(
         moments: still moments, of whose scenes everything is asked.
         windows: clips of actions, of which only their action is asked.
     """
-    rng = np.random.default_rng([seed, 16])
+    rng, reword = np.random.default_rng([seed, 16]), rewording(split, seed)
     asked = [(seen, item) for seen in (*moments, *windows) for item in items_of(seen.truth, rng)]
-    clips, items = [seen.tokens_TND for seen, _ in asked], [item for _, item in asked]
+    clips = [seen.tokens_TND for seen, _ in asked]
+    items = [reword(item) for _, item in asked]
     queries = [item.query for item in items]
     right_R = answered(engine, predicted(engine, clips, queries), items)
     rows = shuffled_rows(np.random.default_rng([seed, 17]), [seen.episode for seen, _ in asked])

@@ -26,6 +26,7 @@ from training.evaluate.novelty import score_novelty
 from training.evaluate.observe import Observed, observe, observe_still, predict
 from training.evaluate.questions import score_questions
 from training.evaluate.retrieval import score_both_pools
+from training.evaluate.rewording import HELDOUT
 from training.evaluate.rollouts import score_rollouts
 from training.evaluate.streams import score_streams
 from training.evaluate.transitions import score_transitions
@@ -81,7 +82,7 @@ def evaluate(
     """
     engine = Engine.load(model, device="cpu", dtype=dtype, threads=threads)
     worlds = [Episode.generate(seed + index, split, renderer=renderer) for index in range(episodes)]
-    wording = split if split == "heldout_wording" else "test"
+    wording = split if split == HELDOUT else "test"
     scores: dict[str, float | int | str] = {
         "world_version": WORLD_VERSION,
         "seed": seed,
@@ -103,7 +104,7 @@ def evaluate(
     if parts.streams and engine.has_decoder:
         scores |= score_streams(engine, seed, streams, split, renderer=renderer)
     if parts.still:
-        scores |= _score_still(engine, worlds, actions, seed, parts, footage, renderer)
+        scores |= _score_still(engine, worlds, actions, seed, split, parts, footage, renderer)
     return scores
 
 
@@ -112,6 +113,7 @@ def _score_still(
     worlds: list[Episode],
     actions: list[Observed],
     seed: int,
+    split: str,
     parts: Parts,
     footage: str,
     renderer: RendererName,
@@ -120,12 +122,12 @@ def _score_still(
     moments = observe_still(engine, worlds, seed)
     scores: dict[str, float] = {"still_moments": len(moments)}
     if parts.transitions:
-        scores |= score_transitions(engine, moments, seed)
+        scores |= score_transitions(engine, moments, seed, split)
         scores |= score_change(engine, moments, seed)
     if parts.inverse:
-        scores |= score_inverse(engine, moments, actions, worlds, seed)
+        scores |= score_inverse(engine, moments, actions, worlds, seed, split)
     if parts.questions:
-        scores |= score_questions(engine, moments, actions, seed)
+        scores |= score_questions(engine, moments, actions, seed, split)
     if parts.rollouts:
         scores |= score_rollouts(engine, moments, seed)
     if parts.novelty:

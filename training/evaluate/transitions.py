@@ -24,6 +24,7 @@ from training.evaluate.choices import (
 )
 from training.evaluate.measures import Bools, auroc, brier, equal_mass_bins
 from training.evaluate.observe import Observed
+from training.evaluate.rewording import rewording
 from training.tabletop.actions import possible_actions
 from training.tabletop.state import SceneState
 from training.tabletop.transitions import Transition, balanced
@@ -89,9 +90,12 @@ def judge(engine: Engine, items: Sequence[Item], seen: Sequence[Observed]) -> Ju
     return Judged(answered(engine, embeddings_RE, items), uncertainty_R)
 
 
-def score_transitions(engine: Engine, moments: Sequence[Observed], seed: int) -> dict[str, float]:
+def score_transitions(
+    engine: Engine, moments: Sequence[Observed], seed: int, split: str = "test"
+) -> dict[str, float]:
     """All scores of transitions, named as in docs/evaluation.md."""
-    items, seen = asked_of(moments, seed)
+    plain, seen = asked_of(moments, seed)
+    items = tuple(map(rewording(split, seed), plain))
     judged = judge(engine, items, seen) if engine.can_imagine else None
     shuffled_R = _shuffled(engine, items, seen, seed) if engine.can_imagine else None
     found = blind(items, fit_items, shuffled_R, seed)

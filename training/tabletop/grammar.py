@@ -51,6 +51,21 @@ INSTRUCTIONS: dict[str, tuple[str, ...]] = {
     "shake": ("shake what you hold", "swing what you hold from side to side"),
     "go_home": ("go home", "(move|go) back home", "return (home|to the rest position)"),
 }
+HELDOUT_INSTRUCTIONS: dict[str, tuple[str, ...]] = {
+    "pick_up": ("raise {o}", "bring {o} up"),
+    "put_down": ("let what you hold down", "lower what you hold and let it go"),
+    "stack_on": ("on[ top of] {t} put what you hold", "what you hold goes on[ top of] {t}"),
+    "open_drawer": ("get the drawer open", "have the drawer opened"),
+    "close_drawer": ("get the drawer closed", "have the drawer closed"),
+    "put_in_drawer": ("into the drawer put what you hold", "what you hold goes in the drawer"),
+    "take_out_of_drawer": (
+        "out of the drawer take the object",
+        "bring the object out of the drawer",
+    ),
+    "tip_over": ("push {o} over", "make {o} fall over"),
+    "shake": ("move what you hold to and fro", "make what you hold swing"),
+    "go_home": ("get back home", "back home now"),
+}
 
 # --- what the robot does --------------------------------------------------------------------------
 
@@ -232,6 +247,7 @@ for _push, _way in DIRECTION.items():
         f"(slide|shove|move) {{o}} {_way}",
         f"give {{o}} a push {_way}",
     )
+    HELDOUT_INSTRUCTIONS[_push] = (f"make {{o}} slide {_way}", f"with a push {{o}} goes {_way}")
     DOES[_push] = (
         f"{S} pushes {{o}} {_way}",
         f"{S} slides {{o}} {_way}",

@@ -27,6 +27,7 @@ _HELDOUT_DOES = grammar.compiled(grammar.HELDOUT_DOES)
 _TRIES = grammar.compiled(grammar.TRIES)
 _EMPTY = grammar.compiled(grammar.EMPTY)
 _INSTRUCTIONS = grammar.compiled(grammar.INSTRUCTIONS)
+_HELDOUT_INSTRUCTIONS = grammar.compiled(grammar.HELDOUT_INSTRUCTIONS)
 _OUTCOMES = grammar.compiled(grammar_outcomes.OUTCOMES)
 _HELDOUT_OUTCOMES = grammar.compiled(grammar_outcomes.HELDOUT_OUTCOMES)
 _SPECIAL = grammar.compiled(grammar_outcomes.SPECIAL)
@@ -96,10 +97,9 @@ def _worded(m: Meaning, rng: Chooser, heldout: bool) -> str:
         return m.answer if not m.object else word(m.object, rng)
     if m.kind == "instruction":
         slot = "t" if m.action == "stack_on" else "o"
-        name = m.target
-        return _one(_INSTRUCTIONS[m.action], (), rng, False).write(
-            {slot: name} if name else {}, rng
-        )
+        slots = {slot: m.target} if m.target else {}
+        wordings = _INSTRUCTIONS[m.action], _HELDOUT_INSTRUCTIONS[m.action]
+        return _one(*wordings, rng, heldout).write(slots, rng)
     if m.kind != "action":
         raise ValueError(f"no wording for a meaning of kind {m.kind!r}; use action, idle or scene")
     slots = {k: v for k, v in (("o", m.object), ("t", m.target), ("y", m.other)) if v is not None}
@@ -194,7 +194,7 @@ def _read_short(text: str) -> Meaning | None:
     if text in _LABELS:
         return Meaning("label", _LABELS[text])
     for action, wordings in _INSTRUCTIONS.items():
-        slots = _read_any(text, (wordings, ()))
+        slots = _read_any(text, (wordings, _HELDOUT_INSTRUCTIONS[action]))
         if slots is not None:
             return Meaning("instruction", action, target=next(iter(slots.values()), None))
     try:

@@ -62,6 +62,34 @@ _WORDINGS: dict[str, tuple[str, ...]] = {
     ),
     "action": ("What is the robot doing?", "Which action is it?"),
 }
+_HELDOUT_WORDINGS: dict[str, tuple[str, ...]] = {
+    "colour_of_shape": ("The {s} has what colour?", "Of what colour is the {s}?"),
+    "colour_of_end": ("The {e} object has what colour?", "Of what colour is the {e} object?"),
+    "shape_of_colour": ("The {c} object has what shape?", "Of what shape is the {c} object?"),
+    "count": ("What is the number of objects?", "Tell how many objects you see."),
+    "count_shape": ("What is the number of {s}s?", "Tell how many {s}s you see."),
+    "existence": ("Do you see a {c} {s}?", "Is a {c} {s} there?"),
+    "left_of": (
+        "Does the {c} {s} lie to the left of the {d} {t}?",
+        "To the left of the {d} {t}, is the {c} {s} there?",
+    ),
+    "on_top": (
+        "Does the {c} {s} rest on the {d} {t}?",
+        "Is the {c} {s} stacked on the {d} {t}?",
+    ),
+    "drawer": ("Would you say the drawer is {p}?", "The drawer is {p}, right?"),
+    "holding": ("Would you say the gripper is {p}?", "The gripper is {p}, right?"),
+    "held_colour": (
+        "The object in the gripper has what colour?",
+        "Of what colour is what the gripper holds?",
+    ),
+    "held_shape": (
+        "The object in the gripper has what shape?",
+        "Of what shape is what the gripper holds?",
+    ),
+    "action": ("What does the robot do now?", "Name the action."),
+}
+"""Never asked while training."""
 
 
 def questions(about: SceneState | WindowTruth, rng: np.random.Generator) -> list[Question]:
@@ -92,6 +120,20 @@ def example_questions() -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def heldout(text: str, rng: np.random.Generator) -> str:
+    """The same question in a wording that training never uses.
+
+    Raises:
+        ValueError: it is no question of this world.
+    """
+    found = read(text)
+    if found is None:
+        raise ValueError(f"no question of the tabletop: {text!r}")
+    kind, words = found
+    wordings = _HELDOUT_WORDINGS[kind]
+    return wordings[int(rng.integers(len(wordings)))].format(**words)
+
+
 def read(text: str) -> tuple[str, dict[str, str]] | None:
     """Type of a question and the words that fill its wording; None of any other text.
 
@@ -112,7 +154,8 @@ _PATTERNS = tuple(
     (kind, re.compile(re.escape(text).replace(r"\{", "{").replace(r"\}", "}").format(
         **{slot: f"(?P<{slot}>{'|'.join(words)})" for slot, words in _SLOTS.items()}
     )))
-    for kind, wordings in _WORDINGS.items()
+    for some in (_WORDINGS, _HELDOUT_WORDINGS)
+    for kind, wordings in some.items()
     for text in wordings
 )  # fmt: skip
 
