@@ -23,7 +23,7 @@ from training.compare import ablation_report, cost, report
 from training.compare import x_encoders as ways
 from training.compare.quick import quick_comparison, quick_x_encoders
 from training.compare.runner import Runner, finished
-from training.compare.settings import BRIEF, Comparison, ablations
+from training.compare.settings import BRIEF, LEARNERS, Comparison, ablations
 from training.train import EXPECTED
 
 DEFAULT, ABLATIONS, X_ENCODERS = Comparison(), ablations(), ways.XEncoders()
@@ -90,6 +90,13 @@ def quick(out: str = "") -> None:
         run(str(folder / "runs"), toy)
         ablate(str(folder / "ablate"), replace(toy, learners=("base", "y_lr_1"), y_encoder=None))
         x_encoders(str(folder / "x-encoders"), quick_x_encoders(toy))
+        run(str(folder / "seen"), replace(toy, learners=LEARNERS, y_encoder=None))
+        write_report(
+            "comparison",
+            str(folder / "seen"),
+            str(folder / "compare_seen.json"),
+            str(folder / "compare_seen.png"),
+        )
         reports: tuple[tuple[Of, str], ...] = (
             ("comparison", "runs"),
             ("ablations", "ablate"),

@@ -28,8 +28,15 @@ SHORT = {
 
 
 def learners(files: Files) -> str:
+    return _learners(files["compare"])
+
+
+def learners_seen(files: Files) -> str:
+    return _learners(files["compare_seen"])
+
+
+def _learners(said: Figures) -> str:
     """Scores at the end of the runs; bold where an interval lies above every other's."""
-    said = files["compare"]
     names = [name for name in LEARNERS if name in said["learners"]]
     rows = []
     for score, words in SCORES.items():
@@ -65,17 +72,47 @@ SHOWN = ("holds", "the opposite holds")
 
 
 def claims(files: Files) -> str:
-    said = files["compare"]
+    """Each with what the same claim came to on targets that have seen images."""
+    before = files["compare_seen"]["claims"] if "compare_seen" in files else []
+    seen = {_about(claim): f"{_above(claim)}: {claim['verdict']}" for claim in before}
     rows = [
         [
             f"`{claim['ours']}` above `{claim['theirs']}`: {claim['measure'].replace('_', ' ')}",
             claim["at"],
-            "–" if claim["difference"] is None else interval(claim["difference"], sign=True),
+            _above(claim),
             bold(claim["verdict"], claim["verdict"] in SHOWN),
+            seen.get(_about(claim), "–"),
         ]
-        for claim in said["claims"]
+        for claim in files["compare"]["claims"]
     ]
-    return markdown(["claim", "at", "difference", ""], rows)
+    return markdown(["claim", "at", "difference", "", "with targets that have seen images"], rows)
+
+
+def _about(claim: Figures) -> tuple[str, ...]:
+    return claim["measure"], claim["ours"], claim["theirs"], claim["at"]
+
+
+def _above(claim: Figures) -> str:
+    return "–" if claim["difference"] is None else interval(claim["difference"], sign=True)
+
+
+def beside(files: Files) -> str:
+    """Ends compared beside the claims; bold where an interval leaves out zero."""
+    found: dict[tuple[str, str], dict[str, Figures]] = {}
+    for one in files["compare"]["beside"]:
+        if one["difference"] is not None:
+            found.setdefault((one["ours"], one["theirs"]), {})[one["measure"]] = one["difference"]
+    rows = [
+        [f"`{ours}` − `{theirs}`", *(_shown(of.get(score)) for score in SCORES)]
+        for (ours, theirs), of in found.items()
+    ]
+    return markdown(["", *SCORES.values()], rows)
+
+
+def _shown(found: Mapping[str, float] | None) -> str:
+    if found is None:
+        return "–"
+    return bold(interval(found, sign=True), Interval(**found).excludes_zero())
 
 
 COSTS = {

@@ -36,6 +36,23 @@ def selective_curve(files: Files) -> str:
     return markdown(head, rows)
 
 
+def selective_beside(files: Files) -> str:
+    """What the same streams say against it: muteness, a gate, and captions counted early."""
+    rows = []
+    for idle, found in files["selective_curve"]["by_idle_fraction"].items():
+        areas = [
+            number(found["areas"][name]["value"])
+            for name in ("online", "uniform_gated", "online_gated", "ward_start")
+        ]
+        qualities = [number(found[f"{name}_quality"]) for name in ("every_step", "first_only")]
+        gain = number(found["gated_gain"])
+        rows.append([f"{100 * float(idle):.0f} %", *qualities, *areas, gain])
+    head = ["idle", "quality of decoding every step", "of the first caption and no other",
+            "area: ours", "fixed rate and idle gate", "ours and idle gate",
+            "offline Ward, as if published at its starts", "`gated_gain`"]  # fmt: skip
+    return markdown(head, rows)
+
+
 def _gain(said: Figures, name: str) -> str:
     """With its interval, which few streams do not have."""
     ends = {"value": said[name], "low": said[f"{name}_low"], "high": said[f"{name}_high"]}

@@ -51,12 +51,15 @@ def _seed(said: Figures) -> str:
 
 TABLES: Mapping[str, Callable[[Files], str]] = {
     "learners": learner_tables.learners,
+    "learners_seen": learner_tables.learners_seen,
     "claims": learner_tables.claims,
+    "beside": learner_tables.beside,
     "costs": learner_tables.costs,
     "ablations": learner_tables.ablations,
     "x_encoders": learner_tables.x_encoders,
     "selective": model_tables.selective,
     "selective_curve": model_tables.selective_curve,
+    "selective_beside": model_tables.selective_beside,
     "world": model_tables.world,
     "looks": model_tables.looks,
     "provenance": provenance,

@@ -115,6 +115,17 @@ def _of_runs() -> Iterator[Result]:
         runs="runs/compare",
         trained_by=f"{train} run",
     )
+    seen = "compare-seen"
+    more = "--comparison.y_encoder null --comparison.learners"
+    yield Result(
+        "compare_seen",
+        (*report, "comparison", "--runs", f"runs/{seen}"),
+        out="--results",
+        picture="--picture",
+        runs=f"runs/{seen}",
+        trained_by=f"{train} run --out runs/{seen} {more} "
+        "'[jepa,token,dual,symbolic,jepa_own,token_deep]'",
+    )
     for name, runs, word in (
         ("ablations", "runs/ablate", "ablate"),
         ("x_encoders", "runs/x-encoders", "x_encoders"),
