@@ -17,6 +17,7 @@ from training.data.shards import read_index, read_sample, shard_paths
 from training.data.sources import tabletop
 from training.data.sources.tabletop import TASKS, drafts
 from training.data.writer import Draft
+from training.tabletop.splits import TEST_SEEDS
 from training.tabletop.tasks import LABEL_QUERY
 from training.tabletop.windows import clip_times
 from training.tabletop.world import Episode
@@ -82,6 +83,15 @@ def test_numbers_out_of_range_say_the_mend(
 ) -> None:
     assert written(tmp_path / "one", *options) == 1
     assert "1 or more" in capsys.readouterr().err
+
+
+def test_streams_that_are_asked_about_are_not_trained_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--first-seed", str(TEST_SEEDS.start - 1), "--streams", "2", "--tasks", "question")
+    assert written(tmp_path / "one", *options) == 1
+    assert "--split" in capsys.readouterr().err
+    assert written(tmp_path / "two", *options, "--split", "test", "--clips", "1") == 0
 
 
 def test_a_sample_says_where_it_is_from(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from training.data.samples import MediaSample, same_meaning
 from training.data.skips import Skips
 from training.data.writer import Draft
 from training.tabletop.names import WORLD_VERSION
-from training.tabletop.splits import SPLITS
+from training.tabletop.splits import SPLITS, TEST_SEEDS
 from training.tabletop.tasks import Sample, sample, transition_sample
 from training.tabletop.windows import WindowTruth, clip_times, truth
 from training.tabletop.world import Episode
@@ -38,6 +38,11 @@ def run(given: argparse.Namespace, skips: Skips) -> Iterator[Draft]:
     if given.first_seed < 0 or given.streams < 1 or given.clips < 1:
         raise DataError("--first-seed must be 0 or more, --streams and --clips 1 or more")
     seeds = range(given.first_seed, given.first_seed + given.streams)
+    if given.split == "train" and seeds.stop > TEST_SEEDS.start:
+        raise DataError(
+            f"streams from {TEST_SEEDS.start} on are asked about, not trained on; "
+            "choose a smaller --first-seed, or another --split for shards to be asked about"
+        )
     return (
         draft
         for seed in seeds
