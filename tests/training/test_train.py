@@ -39,6 +39,8 @@ EXPECTED_SCORES = {
     "action_accuracy_blind",
     "caption_match",
     "caption_match_blind",
+    "scene_match",
+    "scene_match_blind",
     "bank_match",
     "selective_gain_busy",
     "selective_gain_calm",

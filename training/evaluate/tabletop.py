@@ -99,6 +99,7 @@ def evaluate(
         scores |= _score_actions(engine, actions, seed)
     if parts.captions and engine.has_decoder:
         scores |= _score_captions(engine, actions, seed)
+        scores |= _score_scene_captions(engine, seen, seed)
     if parts.retrieval:
         scores |= _score_retrieval(engine, seen, actions, seed, wording)
     if parts.streams and engine.has_decoder:
@@ -200,6 +201,19 @@ def _score_captions(engine: Engine, actions: list[Observed], seed: int) -> dict[
         "bank_match": _share(nearest, truths),
         "bank_match_blind": _share([nearest[r] for r in rows], truths),
         "caption_parses": float(np.mean([m is not None for m in decoded])),
+    }
+
+
+def _score_scene_captions(engine: Engine, seen: list[Observed], seed: int) -> dict[str, float]:
+    """Decoded captions of scenes in which nothing moves; a caption tells them whole or is wrong."""
+    scenes = [o for o in seen if o.truth.scene_meaning is not None]
+    predicted_RE = predict(engine, scenes, engine.config.scene_query)
+    decoded = [language.parse(text) for text in engine.decode(predicted_RE)]
+    truths = [o.truth.scene_meaning for o in scenes]
+    rows = shuffled_rows(np.random.default_rng([seed, 7]), [o.episode for o in scenes])
+    return {
+        "scene_match": _share(decoded, truths),
+        "scene_match_blind": _share([decoded[r] for r in rows], truths),
     }
 
 

@@ -98,8 +98,9 @@ class KnowingEngine:
 
     def decode(self, embeddings_RE: Embeddings) -> list[str]:
         """The plain sentence of what was last shown with that embedding."""
-        known = {a for s in self._shown if isinstance(s, WindowTruth) for a in (s.action_meaning,)}
-        texts = [language.canonical(meaning) for meaning in known]
+        shown = [one for one in self._shown if isinstance(one, WindowTruth)]
+        known = {meaning for one in shown for meaning in (one.action_meaning, one.scene_meaning)}
+        texts = [language.canonical(meaning) for meaning in known if meaning is not None]
         return [texts[i] for i in (embeddings_RE @ self.encode_texts(texts).T).argmax(axis=1)]
 
     def join_states(self, before_BTND: Tokens, after_BTND: Tokens) -> Tokens:

@@ -23,7 +23,7 @@ from vljepa_ros.model.engine import Engine
 SEED = TEST_SEEDS[700]
 SCORES = (
     "action_caption_r1_of_100", "action_caption_r1_of_100_random", "scene_caption_r1_of_100",
-    "scene_caption_r1_of_100_random", "action_accuracy", "caption_match", "transition_accuracy",
+    "scene_caption_r1_of_100_random", "action_accuracy", "caption_match", "scene_match", "transition_accuracy",
     "transition_macro", "inverse_accuracy", "vqa_macro",
     "rollout_accuracy_1", "rollout_accuracy_2", "rollout_accuracy_3",
 )  # fmt: skip
@@ -56,6 +56,7 @@ def scores_of(knowing: KnowingEngine, worlds: list[Episode]) -> dict[str, float]
     scores = tabletop._score_retrieval(engine, [*actions, *still], actions, SEED, "test")
     scores |= tabletop._score_actions(engine, actions, SEED)
     scores |= tabletop._score_captions(engine, actions, SEED)
+    scores |= tabletop._score_scene_captions(engine, still, SEED)
     scores |= transitions.score_transitions(engine, still, SEED)
     scores |= inverse.score_inverse(engine, still, actions, worlds, SEED)
     scores |= score_questions(engine, still, actions, SEED)
