@@ -23,8 +23,8 @@ from vljepa_ros.model.engine import Engine
 SEED = TEST_SEEDS[700]
 SCORES = (
     "action_caption_r1_of_100", "action_caption_r1_of_100_random", "scene_caption_r1_of_100",
-    "scene_caption_r1_of_100_random", "action_accuracy", "caption_match", "scene_match", "transition_accuracy",
-    "transition_macro", "inverse_accuracy", "vqa_macro",
+    "scene_caption_r1_of_100_random", "action_accuracy", "caption_match", "scene_match",
+    "transition_accuracy", "transition_macro", "inverse_accuracy", "vqa_macro",
     "rollout_accuracy_1", "rollout_accuracy_2", "rollout_accuracy_3",
 )  # fmt: skip
 MOST_BY_GUESSING = {"vqa_macro": 0.4, "transition": 0.4,
