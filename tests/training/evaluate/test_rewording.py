@@ -3,14 +3,20 @@
 import numpy as np
 import pytest
 
-from training.evaluate.choices import Item
+from training.evaluate.choices import Item, imagined
+from training.evaluate.observe import observe_still
 from training.evaluate.questions import items_of
 from training.evaluate.rewording import HELDOUT, rewording
-from training.evaluate.transitions import still_states, transitions_of
+from training.evaluate.transitions import (
+    asked_of,
+    imagining,
+    still_states,
+    transitions_of,
+)
 from training.tabletop import language, questions
 from training.tabletop.actions import Action
 from training.tabletop.names import ACTIONS, ObjectName
-from training.tabletop.splits import TEST_SEEDS
+from training.tabletop.splits import TEST_SEEDS, TUNE_SEEDS
 from training.tabletop.windows import still_truth
 from training.tabletop.world import Episode
 
@@ -55,3 +61,19 @@ def test_elsewhere_nothing_changes(split: str) -> None:
     item = Item("", "lift the red cube", ("nothing moves", "yes"), 1)
     assert rewording(split, SEED)(item) is item
     assert rewording(HELDOUT, SEED)(item).candidates[1] == "yes"
+
+
+@pytest.mark.slow
+def test_the_shipped_model_tells_that_it_does_not_know_the_words() -> None:
+    engine = imagining("models/tabletop", threads=1)
+    moments = observe_still(engine, [Episode.generate(TUNE_SEEDS[600_000], "test")], SEED)
+    items, seen = asked_of(moments, SEED)
+    clips = [moment.tokens_TND for moment in seen[:100]]
+
+    def strange(split: str) -> float:
+        queries = [rewording(split, SEED)(item).query for item in items[:100]]
+        found = imagined(engine, clips, queries)
+        return float(np.concatenate([one.out_of_distribution for one in found]).mean())
+
+    assert strange("test") == 0.0
+    assert strange(HELDOUT) > 0.9
