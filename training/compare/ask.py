@@ -27,18 +27,25 @@ ANSWERED = "_answered"
 
 
 def ask(learner: Learner, tasks: Tasks, last: bool) -> Worth:
-    """Every task's worth; at the end of a run with pools, and with videos shuffled (blind)."""
+    """Every task's worth; at the end of a run with pools, and with videos shuffled (blind).
+
+    What is asked of a single episode has no blind score: there is no other video.
+    """
     found: Worth = {}
     pools = {f"{name}_r1": some for name, some in tasks.pools.items()} if last else {}
     for name, choices in (tasks.choices | pools).items():
         found |= choose(learner, name, choices, choices.clips)
-        if last:
+        if last and _several(choices.episode_R):
             shuffled = [choices.seen[row].tokens_TND for row in _other_rows(choices.episode_R)]
             found[name + BLIND] = choose(learner, name, choices, shuffled)[name]
     for name, captions in tasks.captions.items():
         if learner.speaks(captions.query):
-            found |= speak(learner, name, captions, blind=last)
+            found |= speak(learner, name, captions, blind=last and _several(captions.episode_R))
     return found
+
+
+def _several(episode_R: npt.NDArray[np.int64]) -> bool:
+    return len(np.unique(episode_R)) > 1
 
 
 def _other_rows(episode_R: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -32,7 +32,7 @@ def quick_comparison(folder: Path) -> Comparison:
         data=DataConfig(cache=str(folder / "cache"), episodes=4, render_workers=1),
         fit=replace(recipe.sft.fit, steps=4, batch_size=16),
         milestones=2,
-        items=ItemsConfig(episodes=3, most=12, pools=3),
+        items=ItemsConfig(episodes=3, most=12, pools=8),
         cost_rounds=4,
     )
 

@@ -169,9 +169,13 @@ class Told:
 def test_somebody_who_knows_gets_everything(toy: Toy) -> None:
     worth = ask.ask(Told(toy, blind=False), toy.tasks, last=True)  # type: ignore[arg-type]
     for name, worth_R in worth.items():
-        if not name.endswith("_cider"):
+        if name.endswith("_match_blind"):
+            assert worth_R.mean() < 0.5, name
+        elif "_cider" not in name:
             assert worth_R.min() == 1.0, name
     assert worth["action_caption_cider"].mean() > 1
+    assert worth["action_caption_cider_blind"].mean() < worth["action_caption_cider"].mean()
+    assert "action_caption_match_blind" in worth
 
 
 def test_somebody_who_guesses_gets_chance(toy: Toy) -> None:

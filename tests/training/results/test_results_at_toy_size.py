@@ -63,7 +63,7 @@ def test_the_comparison(docs: Path) -> None:
     assert verdicts <= {"holds", "the opposite holds", "no difference shown"}
     beside = {(one["ours"], one["theirs"]) for one in said["beside"] if one["difference"]}
     assert {("jepa", "token_brief"), ("jepa_brief", "dual"), ("jepa", "token_deep")} <= beside
-    assert "scene_caption_r1_of_100_blind" in said["learners"]["dual"]["scores"]
+    assert "action_caption_r1_of_100_blind" in said["learners"]["dual"]["scores"]
     assert said["chance"]["scene_caption_r1_of_100"] == pytest.approx(0.01)
     assert {"answer_ms", "caption_ms", "step_s"} <= set(said["cost_ratios"]["token"])
     assert (docs / "results" / "compare.png").stat().st_size > 10_000
