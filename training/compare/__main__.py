@@ -91,20 +91,15 @@ def quick(out: str = "") -> None:
         ablate(str(folder / "ablate"), replace(toy, learners=("base", "y_lr_1"), y_encoder=None))
         x_encoders(str(folder / "x-encoders"), quick_x_encoders(toy))
         run(str(folder / "seen"), replace(toy, learners=LEARNERS, y_encoder=None))
-        write_report(
-            "comparison",
-            str(folder / "seen"),
-            str(folder / "compare_seen.json"),
-            str(folder / "compare_seen.png"),
+        reports: tuple[tuple[Of, str, str], ...] = (
+            ("comparison", "runs", "compare"),
+            ("comparison", "seen", "compare_seen"),
+            ("ablations", "ablate", "ablations"),
+            ("x_encoders", "x-encoders", "x_encoders"),
         )
-        reports: tuple[tuple[Of, str], ...] = (
-            ("comparison", "runs"),
-            ("ablations", "ablate"),
-            ("x_encoders", "x-encoders"),
-        )
-        for of, runs in reports:
-            file = folder / f"{FILES[of][0]}.json"
-            write_report(of, str(folder / runs), str(file), str(folder / "compare.png"))
+        for of, runs, name in reports:
+            file = folder / name
+            write_report(of, str(folder / runs), f"{file}.json", f"{file}.png")
 
 
 def main(arguments: list[str] | None = None) -> None:

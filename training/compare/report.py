@@ -74,8 +74,7 @@ class Results:
         self.comparison = json.loads((out / COMPARISON).read_text())
         self.cost = json.loads((out / COST).read_text())
         self._items = ask.load(out / ITEMS)
-        runs = finished(out)
-        self.runs = runs
+        self.runs = runs = finished(out)
         seeds = {name: [run.seed for run in some] for name, some in runs.items()}
         if len({tuple(some) for some in seeds.values()}) != 1:
             raise ConfigError(f"learners with different seeds {seeds}; run the comparison again")

@@ -62,11 +62,11 @@ class Runner:
         self.frozen = Frozen(self._checkpoint(), comparison.fit.device)
 
     def _checkpoint(self) -> str | Path:
+        """Whose X-encoder, tokenizer, sizes and text targets all learners get."""
         config = self.comparison
         if config.y_encoder is None:
             return config.model
-        targets = self.out / TARGETS
-        return with_text_targets(config.model, config.y_encoder, config.data, targets)
+        return with_text_targets(config.model, config.y_encoder, self.out / TARGETS)
 
     @cached_property
     def streams(self) -> learners.Streams:

@@ -10,17 +10,15 @@ from pathlib import Path
 
 import torch
 
+from training.compare.retrained import retrained
 from training.fit import FitConfig
-from training.runs import DataConfig, Recipe, YEncoderRun
-from training.train import Chain
-from vljepa_ros import provenance
+from training.runs import Recipe, YEncoderRun
 from vljepa_ros.model import checkpoint
+from vljepa_ros.model.text import Tokenizer
 from vljepa_ros.model.vljepa import VLJepa
 
-RECIPE = "text_targets"
 
-
-def with_text_targets(folder: str, fit: FitConfig, data: DataConfig, out: Path) -> Path:
+def with_text_targets(folder: str, fit: FitConfig, out: Path) -> Path:
     """The checkpoint `folder` with a new Y-encoder, that the run `y_encoder` made from nothing.
 
     Args:
@@ -29,23 +27,12 @@ def with_text_targets(folder: str, fit: FitConfig, data: DataConfig, out: Path) 
     Raises:
         CheckpointError: `folder` cannot be used.
     """
-    made, start = out / "model", out / "start"
-    if (made / checkpoint.CONFIG).exists():  # written last
-        return made
-    model, tokenizer = checkpoint.load(folder)
-    torch.manual_seed(fit.seed)
-    model.y_encoder = VLJepa(model.config).y_encoder
-    checkpoint.save(model, tokenizer, start, {"recipe": RECIPE})
-    recipe = Recipe(
-        RECIPE,
-        str(start),
-        runs=("y_encoder",),
-        model=model.config,
-        data=data,
-        y_encoder=YEncoderRun(fit),
-    )
-    chain = Chain(recipe, out / "chain")
-    chain.run()
-    meta = {"recipe": RECIPE, "commit": provenance.commit()}
-    checkpoint.save(chain.model, chain.tokenizer, made, meta)
-    return made
+
+    def begin() -> tuple[VLJepa, Tokenizer]:
+        model, tokenizer = checkpoint.load(folder)
+        torch.manual_seed(fit.seed)
+        model.y_encoder = VLJepa(model.config).y_encoder
+        return model, tokenizer
+
+    recipe = Recipe("text_targets", runs=("y_encoder",), y_encoder=YEncoderRun(fit))
+    return retrained(out, begin, recipe)

@@ -19,6 +19,7 @@ import torch
 from training.compare import ask, tasks
 from training.compare.bootstrap import Answers, estimate
 from training.compare.claims import BLIND, MEASURES
+from training.compare.retrained import MODEL, retrained
 from training.compare.runner import Runner, finished, origin
 from training.compare.settings import FIRST_SEED, Comparison, ablations
 from training.embed import EmbedSettings
@@ -26,14 +27,13 @@ from training.fit import FitConfig
 from training.runs import DataConfig, EmbedRun, Recipe, XEncoderRun
 from training.tabletop.render import RendererName
 from training.tabletop.world import WORLD_VERSION
-from training.train import Chain
 from vljepa_ros import provenance
 from vljepa_ros.config import ConfigError
 from vljepa_ros.model import checkpoint
+from vljepa_ros.model.text import Tokenizer
 from vljepa_ros.model.vljepa import VLJepa
 
-LEARNER, RECIPE = "base", "x_encoders"
-MODEL, PREDICTOR, SCORES = "model", "predictor", "scores.json"
+LEARNER, PREDICTOR, SCORES = "base", "predictor", "scores.json"
 Say = Callable[[str], None]
 Said = dict[str, object]
 
@@ -189,30 +189,23 @@ def _way(config: XEncoders, way: Way, out: Path, say: Say) -> dict[str, object]:
 
 def _model(config: XEncoders, way: Way, out: Path) -> Path:
     """A checkpoint with the X-encoder of this way; Y-encoder and tokenizer are the comparison's."""
-    made, start = out / MODEL, out / "start"
-    if (made / checkpoint.CONFIG).exists():  # written last
-        return made
-    model, tokenizer = checkpoint.load(config.comparison.model)
-    torch.manual_seed(config.seed)
-    new = VLJepa(model.config)
-    # The comparison's predictor knows the tokens of its own X-encoder: none learns from it.
-    model.predictor, model.x_encoder = new.predictor, new.x_encoder
-    if way.start:
-        model.x_encoder = checkpoint.load(way.start)[0].x_encoder
-    recipe = _recipe(config, way, start)
-    if recipe.runs:
-        checkpoint.save(model, tokenizer, start, {"recipe": RECIPE})
-        chain = Chain(replace(recipe, model=model.config), out / "chain")
-        chain.run()
-        model = chain.model
-    meta = {"recipe": RECIPE, "commit": provenance.commit()}
-    checkpoint.save(model, tokenizer, made, meta)
-    return made
+
+    def begin() -> tuple[VLJepa, Tokenizer]:
+        model, tokenizer = checkpoint.load(config.comparison.model)
+        torch.manual_seed(config.seed)
+        new = VLJepa(model.config)
+        # The comparison's predictor knows the tokens of its own X-encoder: none learns from it.
+        model.predictor, model.x_encoder = new.predictor, new.x_encoder
+        if way.start:
+            model.x_encoder = checkpoint.load(way.start)[0].x_encoder
+        return model, tokenizer
+
+    return retrained(out, begin, _recipe(config, way))
 
 
-def _recipe(config: XEncoders, way: Way, start: Path) -> Recipe:
+def _recipe(config: XEncoders, way: Way) -> Recipe:
     """What a way's X-encoder learns."""
-    recipe = Recipe(RECIPE, str(start), runs=(), data=config.data_of(way))
+    recipe = Recipe("x_encoders", runs=(), data=config.data_of(way))
     threads = config.comparison.fit.threads
     if way.labels is not None:
         fit = replace(way.labels.fit, threads=threads)

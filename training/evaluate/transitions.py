@@ -40,6 +40,8 @@ class Judged:
 
     right_R: Bools
     uncertainty_R: npt.NDArray[np.float32]
+    strange_R: Bools
+    """Out of distribution, by the model's own novelty."""
 
     @property
     def confidence_R(self) -> npt.NDArray[np.float64]:
@@ -87,7 +89,8 @@ def judge(engine: Engine, items: Sequence[Item], seen: Sequence[Observed]) -> Ju
     found = list(imagined(engine, [o.tokens_TND for o in seen], [item.query for item in items]))
     embeddings_RE = np.concatenate([i.embeddings for i in found])
     uncertainty_R = np.concatenate([i.uncertainty for i in found])
-    return Judged(answered(engine, embeddings_RE, items), uncertainty_R)
+    strange_R = np.concatenate([i.out_of_distribution for i in found])
+    return Judged(answered(engine, embeddings_RE, items), uncertainty_R, strange_R)
 
 
 def score_transitions(
@@ -100,6 +103,9 @@ def score_transitions(
     shuffled_R = _shuffled(engine, items, seen, seed) if engine.can_imagine else None
     found = blind(items, fit_items, shuffled_R, seed)
     scores = _named(items, None if judged is None else judged.right_R, found)
+    scores["transition_strange"] = (
+        float("nan") if judged is None else float(judged.strange_R.mean())
+    )
     return scores | (_unmeasured() if judged is None else reliability_scores(judged))
 
 

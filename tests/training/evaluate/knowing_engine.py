@@ -1,4 +1,4 @@
-"""An engine that knows the simulated world, and one that does not look: bounds of every score.
+"""An engine that knows the simulated world, and one that guesses: bounds of every score.
 
 A clip's tokens are the number of what it shows, so that nothing is rendered.
 """
@@ -97,7 +97,7 @@ class KnowingEngine:
         return meaning_of(_asked(shown).get(query, ""))
 
     def decode(self, embeddings_RE: Embeddings) -> list[str]:
-        """The plain sentence of what was last shown with that embedding."""
+        """The plain sentence of the nearest of what was shown."""
         shown = [one for one in self._shown if isinstance(one, WindowTruth)]
         known = {meaning for one in shown for meaning in (one.action_meaning, one.scene_meaning)}
         texts = [language.canonical(meaning) for meaning in known if meaning is not None]
@@ -123,7 +123,7 @@ class KnowingEngine:
 
 
 class BlindEngine(KnowingEngine):
-    """Hears and knows everything but what is shown."""
+    """Guesses, whatever is shown and asked."""
 
     def predict(self, tokens_BTND: Tokens, queries: Sequence[str]) -> Embeddings:
         return self._guesses(len(queries))
@@ -152,14 +152,13 @@ def _between(pair: Pair) -> Meaning | str:
 
     def off(action: Action) -> float:
         after = next_state(pair.before, action)[0]
-        things = zip(after.objects, pair.after.objects, strict=True)
-        moved = sum(abs(a.x - b.x) + abs(a.y - b.y) + abs(a.z - b.z) for a, b in things)
-        tilted = sum(
-            abs(a.tilt - b.tilt) for a, b in zip(after.objects, pair.after.objects, strict=True)
+        moved = sum(
+            abs(a.x - b.x) + abs(a.y - b.y) + abs(a.z - b.z) + 10 * abs(a.tilt - b.tilt)
+            for a, b in zip(after.objects, pair.after.objects, strict=True)
         )
         hand, there = after.gripper, pair.after.gripper
         reached = abs(hand.x - there.x) + abs(hand.y - there.y) + abs(hand.z - there.z)
-        return moved + 10 * tilted + reached + abs(after.drawer - pair.after.drawer)
+        return moved + reached + abs(after.drawer - pair.after.drawer)
 
     return meaning_of(language.action_instruction(min(possible_actions(pair.before), key=off)))
 
