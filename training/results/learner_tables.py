@@ -73,7 +73,7 @@ SHOWN = ("holds", "the opposite holds")
 
 def claims(files: Files) -> str:
     """Each with what the same claim came to on targets that have seen images."""
-    before = files["compare_seen"]["claims"] if "compare_seen" in files else []
+    before = files["compare_seen"]["claims"]
     seen = {_about(claim): f"{_above(claim)}: {claim['verdict']}" for claim in before}
     rows = [
         [
@@ -81,7 +81,7 @@ def claims(files: Files) -> str:
             claim["at"],
             _above(claim),
             bold(claim["verdict"], claim["verdict"] in SHOWN),
-            seen.get(_about(claim), "–"),
+            seen[_about(claim)],
         ]
         for claim in files["compare"]["claims"]
     ]
